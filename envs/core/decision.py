@@ -1,0 +1,140 @@
+"""The card: how a decision type introduces itself to an engine that knows none by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from envs.core.world import Array, World
+
+if TYPE_CHECKING:
+    # Cards are read by the command line's help, which should not wait for Arrow and DuckDB.
+    import pyarrow as pa
+
+    from envs.core.fidelity import FidelityReport
+    from envs.core.log import LogSchema, LogTable
+
+W = TypeVar("W", contravariant=True)
+
+
+@dataclass(frozen=True)
+class Kpi:
+    """An amount that every step adds to: its name in `Outcome.kpis`, label, unit and meaning."""
+
+    name: str
+    label: str
+    unit: str
+    definition: str
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A quotient of two KPI totals, such as spend per click."""
+
+    label: str
+    numerator: str
+    denominator: str
+    unit: str
+    definition: str
+
+
+class Rule(Protocol[W]):
+    """A heuristic that practitioners use today, speaking in controls."""
+
+    @property
+    def name(self) -> str:
+        """The rule's name in tables."""
+
+    @property
+    def chosen(self) -> Mapping[str, float]:
+        """The parameters that tuning chose; empty before tuning and for rules without any."""
+
+    def tuned(self, history: W, rng: Generator) -> Rule[W]:
+        """The same rule with its parameters chosen on the days of history only."""
+
+    def arena(self, world: W, rng: Generator) -> World[Any]:
+        """The world as this rule acts in it; `world` itself unless the rule perceives noisily."""
+
+    def control(self, world: W, state: Any, rng: Generator) -> Array:
+        """The rule's controls for every copy, `[n, ...]`."""
+
+
+class Calibration(Protocol):
+    """A market fitted to a log: an ensemble of K members and the report that says how well.
+
+    The log's days are split by time. What is fitted on the earlier part trains and tunes; what is
+    fitted on the later part, which training never sees, judges.
+    """
+
+    @property
+    def fidelity(self) -> FidelityReport:
+        """The checks on held-out days."""
+
+    @property
+    def data_sha256(self) -> str:
+        """The hash of the log that was fitted."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Honest remarks for whoever reads a result."""
+
+    def training_world(self, episodes: int, settings: Any, rng: Generator) -> World[Any]:
+        """`episodes` simulated episodes of the earlier part, members mixed."""
+
+    def judging_world(self, episodes: int, settings: Any, rng: Generator) -> World[Any]:
+        """`episodes` simulated episodes of the later part; plans still come from the earlier."""
+
+    def history_world(self, settings: Any) -> World[Any]:
+        """The earlier part's own episodes: what rules are tuned on."""
+
+    def heldout_world(self, settings: Any) -> World[Any] | None:
+        """The later part's own episodes, as logged; None where a log cannot be replayed."""
+
+    def save(self, folder: Path) -> None:
+        """Write everything to `folder`; never partially."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Everything the engine, the command line and the app know of a decision type."""
+
+    name: str
+    title: str
+    question: str
+    env_id: str
+    schema: LogSchema
+    presets: tuple[str, ...]
+    # (preset, days, rng) -> a log as a team would have kept it
+    generate: Callable[[str, int, Generator], pa.Table]
+    # (preset, episodes, settings, rng) -> the generator's own world, for measuring against truth
+    true_world: Callable[[str, int, Any, Generator], World[Any]]
+    fit: Callable[[LogTable, Any, Generator], Calibration]
+    load_calibration: Callable[[Path], Calibration]
+    # the settings that fit the generator's sample
+    sample_settings: Callable[[], Any]
+    # a frozen dataclass; its field `currency` names the unit of money
+    settings_type: type
+    # (log, settings) -> the settings with what the log itself says filled in
+    settle: Callable[[LogTable, Any], Any]
+    # (settings, tuned rules) -> the settings with the agent's action 0 on the best closed-form rule
+    anchored: Callable[[Any, Sequence[Rule[Any]]], Any]
+    # what this decision's training needs different from PPO's own defaults
+    ppo: Mapping[str, Any]
+    scenario_type: type
+    rules: Callable[[], tuple[Rule[Any], ...]]
+    logging_rule: Callable[[Any], Rule[Any] | None]
+    do_nothing: Rule[Any]
+    # (world, initial state) -> the most [n] that could be earned in each episode
+    ceiling: Callable[[Any, Any], NDArray[Any]]
+    # "realised": hindsight on the episode's own draws; "expected": the optimal policy's mean, which
+    # single episodes may exceed by luck
+    ceiling_kind: Literal["realised", "expected"]
+    value_kpi: str
+    event_kpi: str
+    kpis: tuple[Kpi, ...]
+    ratios: tuple[Ratio, ...]

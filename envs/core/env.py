@@ -1,0 +1,73 @@
+"""The one Gymnasium environment: a World at size 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.core.render import as_picture, as_text
+from envs.core.world import Array, World
+
+RENDER_MODES = ("ansi", "rgb_array")
+
+
+class WorldEnv(gymnasium.Env[Array, Array]):
+    """One copy of a world behind the Gymnasium API; decision folders document the particulars.
+
+    `info["kpis"]` holds the amounts of the step just made, `info["action_mask"]` the allowed
+    actions where the world has masks.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # noqa: RUF012 - Gymnasium's own declaration
+
+    def __init__(self, world: World[Any], *, render_mode: str | None = None) -> None:
+        if render_mode is not None and render_mode not in RENDER_MODES:
+            raise ValueError(f"render_mode is {render_mode!r}: choose one of {RENDER_MODES}")
+        self.world = world
+        self.observation_space = world.observation_space
+        self.action_space = world.action_space
+        self.render_mode = render_mode
+        self._state: Any = None
+        self._trace: list[dict[str, float]] = []
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
+        """Start an episode drawn with `self.np_random`."""
+        super().reset(seed=seed)
+        self._state = self.world.initial(1, self.np_random)
+        self._trace = []
+        return self.world.observe(self._state)[0], self._masked({})
+
+    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        """Make one decision."""
+        batch = np.asarray(action)[None]
+        control = self.world.control(self._state, batch)
+        outcome = self.world.step(self._state, control, self.np_random)
+        self._state = outcome.state
+        kpis = {name: float(amount[0]) for name, amount in outcome.kpis.items()}
+        self._trace.append(kpis)
+        return (
+            self.world.observe(self._state)[0],
+            float(outcome.reward[0]),
+            bool(outcome.terminated[0]),
+            bool(outcome.truncated[0]),
+            self._masked({"kpis": kpis}),
+        )
+
+    def _masked(self, info: dict[str, Any]) -> dict[str, Any]:
+        mask = self.world.action_mask(self._state)
+        if mask is not None:
+            info["action_mask"] = mask[0].astype(np.int8)
+        return info
+
+    def render(self) -> str | NDArray[np.uint8] | None:
+        """The episode so far: a table (`ansi`) or a chart of running totals (`rgb_array`)."""
+        if self.render_mode == "ansi":
+            return as_text(self._trace, self.world.horizon)
+        if self.render_mode == "rgb_array":
+            return as_picture(self._trace, self.world.horizon)
+        return None
