@@ -1,0 +1,212 @@
+"""One run: parameters, metrics, data, files and the policy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
+
+import numpy.typing as npt
+
+from ppo_marketing.errors import UserError
+from ppo_marketing.tracking.model import POLICY_FILES, save_model
+from ppo_marketing.tracking.store import Store, patiently
+from ppo_marketing.tracking.values import finite_metrics, json_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from mlflow.tracking import MlflowClient
+
+Array = npt.NDArray[Any]
+
+PARAMS_PER_BATCH = 100  # MLflow's limits
+DIGEST_CHARACTERS = 36
+
+
+class Run:
+    """One run that is being recorded; what a call hands over is in the store when it returns."""
+
+    def __init__(self, client: MlflowClient, store: Store, run_id: str, experiment_id: str) -> None:
+        self._client = client
+        self._store = store
+        self._experiment_id = experiment_id
+        self.id = run_id
+
+    def metrics(self, values: Mapping[str, SupportsFloat], step: int) -> None:
+        """Record all numbers of one step, in one transaction (about 20 ms).
+
+        Raises:
+            PpoMarketingError: a value is not finite or a name cannot be recorded, in which case
+                nothing of the step is; or the store failed.
+        """
+        from mlflow.entities import Metric
+
+        finite = finite_metrics(values, step)
+        now_ms = int(time.time() * 1000)
+        entities = [Metric(name, value, now_ms, step) for name, value in finite.items()]
+        patiently(self._store, lambda: self._client.log_batch(self.id, metrics=entities))
+
+    def dataset(
+        self,
+        name: str,
+        sha256: str,
+        rows: int,
+        source: str,
+        *,
+        context: Literal["training", "evaluation"] = "training",
+    ) -> None:
+        """Record which data were used: their SHA-256 (hex), number of rows and where they lay.
+
+        Raises:
+            PpoMarketingError: the store failed; see `tracking.store.explained`.
+        """
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        # MLflow's digest holds 36 characters; the whole hash goes into the profile and a tag.
+        used = DatasetInput(
+            Dataset(
+                name=name,
+                digest=sha256[:DIGEST_CHARACTERS],
+                source_type="local",
+                source=json.dumps({"uri": source}),
+                profile=json.dumps({"num_rows": rows, "sha256": sha256}),
+            ),
+            [InputTag("mlflow.data.context", context)],
+        )
+        patiently(self._store, lambda: self._client.log_inputs(self.id, [used]))
+        if context == "training":
+            self.tag("data.sha256", sha256)
+
+    def tag(self, name: str, value: str) -> None:
+        """Set one tag.
+
+        Raises:
+            PpoMarketingError: the store failed; see `tracking.store.explained`.
+        """
+        patiently(self._store, lambda: self._client.set_tag(self.id, name, value))
+
+    def json(self, name: str, values: Mapping[str, Any]) -> None:
+        """Record a mapping of plain values and numpy numbers as `<name>.json`.
+
+        Raises:
+            PpoMarketingError: a value is not finite or of another type, or the store failed.
+        """
+        self.text(f"{name.removesuffix('.json')}.json", json_text(name, values))
+
+    def figure(self, name: str, figure: Figure) -> None:
+        """Record a matplotlib figure as `<name>.png`.
+
+        Raises:
+            PpoMarketingError: the store failed; see `tracking.store.explained`.
+        """
+        file = f"{name.removesuffix('.png')}.png"
+        patiently(self._store, lambda: self._client.log_figure(self.id, figure, file))
+
+    def file(self, path: Path) -> None:
+        """Record a copy of a file under its own name.
+
+        Raises:
+            UserError: there is no such file.
+            PpoMarketingError: the store failed; see `tracking.store.explained`.
+        """
+        _require_files([path])
+        patiently(self._store, lambda: self._client.log_artifact(self.id, str(path)))
+
+    def policy(
+        self,
+        folder: Path,
+        *,
+        observation_example: Array,
+        action_example: Array,
+        name: str = "policy",
+    ) -> str:
+        """Record a saved policy as an MLflow model, and return its address `models:/m-...`.
+
+        `folder` is what `ppo.checkpoint.save_policy` wrote; `observation_example` [n, obs] and
+        `action_example` [n, ...], the policy's deterministic answer to it, give the signature and
+        the input example. The model holds the policy's two files, the script `policy_model` and a
+        copy of `ppo_marketing.ppo`: no pickle. It is loaded back before it counts as recorded.
+
+        Raises:
+            UserError: a file of the policy is missing.
+            IntegrityError: the stored model answers the example differently.
+            PpoMarketingError: the store failed; see `tracking.store.explained`.
+        """
+        from mlflow.entities import LoggedModelOutput
+        from mlflow.models import Model
+
+        files = [folder / file for file in POLICY_FILES]
+        _require_files(files)
+        sha256 = hashlib.sha256(files[0].read_bytes()).hexdigest()
+        record = patiently(
+            self._store,
+            lambda: self._client.create_logged_model(
+                self._experiment_id,
+                name=name,
+                source_run_id=self.id,
+                tags={"policy.sha256": sha256},
+            ),
+        )
+        model = Model(
+            artifact_path=record.artifact_location,
+            model_uuid=record.model_id,
+            run_id=self.id,
+            model_id=record.model_id,
+        )
+        status = "FAILED"
+        try:
+            with tempfile.TemporaryDirectory(prefix="ppo-marketing-") as temporary:
+                workplace = Path(temporary)
+                saved = patiently(
+                    self._store,
+                    lambda: save_model(
+                        model, folder, observation_example, action_example, workplace
+                    ),
+                )
+                patiently(
+                    self._store,
+                    lambda: self._client.log_model_artifacts(record.model_id, str(saved)),
+                )
+            output = LoggedModelOutput(record.model_id, step=0)
+            patiently(self._store, lambda: self._client.log_outputs(self.id, [output]))
+            status = "READY"
+        finally:
+            patiently(
+                self._store, lambda: self._client.finalize_logged_model(record.model_id, status)
+            )
+        return f"models:/{record.model_id}"
+
+    def params(self, flat: Mapping[str, str]) -> None:
+        """Record parameters, as `values.flat_params` returns them.
+
+        Raises:
+            PpoMarketingError: the store failed; see `tracking.store.explained`.
+        """
+        from mlflow.entities import Param
+
+        params = [Param(name, value) for name, value in flat.items()]
+
+        def record() -> None:
+            for first in range(0, len(params), PARAMS_PER_BATCH):
+                batch = params[first : first + PARAMS_PER_BATCH]
+                self._client.log_batch(self.id, params=batch)
+
+        patiently(self._store, record)
+
+    def text(self, file: str, text: str) -> None:
+        """Record text as a file.
+
+        Raises:
+            PpoMarketingError: the store failed; see `tracking.store.explained`.
+        """
+        patiently(self._store, lambda: self._client.log_text(self.id, text, file))
+
+
+def _require_files(paths: list[Path]) -> None:
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing:
+        raise UserError(f"these files are missing and cannot be recorded: {', '.join(missing)}")
