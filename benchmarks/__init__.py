@@ -1,0 +1,1 @@
+"""One script a claim; each writes its result as JSON under results/."""

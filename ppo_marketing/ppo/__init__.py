@@ -1,0 +1,1 @@
+"""Proximal policy optimisation over arrays, tensors and the Gymnasium API, and nothing else."""

@@ -1,0 +1,94 @@
+"""Running mean and variance, and the scales of observations and rewards built on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+VARIANCE_FLOOR = 1e-8  # keeps a feature that never varied from being divided by zero
+OBSERVATION_LIMIT = 10.0  # standard deviations: beyond them tanh is saturated anyway
+
+
+@dataclass(frozen=True)
+class RunningMoments:
+    """Count, mean and sum of squared deviations of every row seen so far, in float64."""
+
+    count: int
+    mean: Array
+    squares: Array
+
+    @classmethod
+    def empty(cls, size: int) -> Self:
+        """Return the moments of no rows at all, `size` features wide."""
+        return cls(0, np.zeros(size), np.zeros(size))
+
+    @property
+    def variance(self) -> Array:
+        """The population variance, shape [size]; one before any row was seen."""
+        return self.squares / self.count if self.count else np.ones_like(self.mean)
+
+    def updated(self, rows: Array) -> Self:
+        """Return the moments with `rows` [n, size] added; equal to pooling all rows seen.
+
+        Source: Chan, Golub and LeVeque 1983, equation 2.1 (pairwise update).
+        """
+        if len(rows) == 0:
+            return self
+        rows = np.asarray(rows, np.float64)
+        count = self.count + len(rows)
+        mean = rows.mean(axis=0)
+        shift = mean - self.mean
+        squares = ((rows - mean) ** 2).sum(axis=0)
+        return replace(
+            self,
+            count=count,
+            mean=self.mean + shift * (len(rows) / count),
+            squares=self.squares + squares + shift**2 * (self.count * len(rows) / count),
+        )
+
+
+def normalise(observation: Array, moments: RunningMoments) -> Array:
+    """Return clip((x - mean) / sqrt(variance + ε), ±10) as float32; [..., size] in and out."""
+    scale = 1.0 / np.sqrt(moments.variance + VARIANCE_FLOOR)
+    scaled = (observation - moments.mean) * scale
+    return np.clip(scaled, -OBSERVATION_LIMIT, OBSERVATION_LIMIT).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class RewardScale:
+    """Divides rewards by the running standard deviation of the discounted return.
+
+    G_t = γ G_{t-1} + r_t, back to zero after an episode's end; scaled reward = r / sd(G).
+    The mean is left alone: shifting rewards would change what a long episode is worth.
+    """
+
+    moments: RunningMoments
+    discounted: Array  # [N], G of each copy so far
+    gamma: float
+
+    @classmethod
+    def empty(cls, copies: int, gamma: float) -> Self:
+        """Return the scale before any reward was seen."""
+        return cls(RunningMoments.empty(1), np.zeros(copies), gamma)
+
+    def updated(self, reward: Array, ended: Array, valid: Array) -> Self:
+        """Return the scale after a rollout; all three are [T, N], rows not `valid` are skipped."""
+        discounted = self.discounted
+        returns = np.empty(reward.shape)
+        for step in range(len(reward)):
+            discounted = np.where(valid[step], self.gamma * discounted + reward[step], discounted)
+            returns[step] = discounted
+            discounted = np.where(ended[step], 0.0, discounted)
+        moments = self.moments.updated(returns[valid][:, None])
+        return replace(self, moments=moments, discounted=discounted)
+
+    @property
+    def factor(self) -> float:
+        """What a reward is multiplied by: 1 / sd(G), or 1 while no return has varied."""
+        variance = float(self.moments.variance[0])
+        return 1.0 / float(np.sqrt(variance)) if variance > VARIANCE_FLOOR else 1.0
