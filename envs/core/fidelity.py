@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy.stats import binom, poisson
+from scipy.stats import poisson
 
 Floats = NDArray[np.float64]
 
@@ -134,19 +134,6 @@ def randomised_pit(below: Floats, at_most: Floats, rng: Generator) -> Floats:
     `below` is F(x-), `at_most` F(x), both `[n]`. Source: Brockwell 2007.
     """
     return below + rng.random(len(below)) * (at_most - below)
-
-
-def coverage(observed: Floats, low: Floats, high: Floats) -> float:
-    """The share of `observed [n]` inside [low, high]."""
-    return float(((low <= observed) & (observed <= high)).mean())
-
-
-def least_coverage(target: float, n: int, level: float = SIGNIFICANCE) -> float:
-    """The smallest share of `n` independent trials that does not contradict `target`.
-
-    min {k / n : P(Binomial(n, target) <= k) >= level}.
-    """
-    return float(binom.ppf(level, n, target)) / n
 
 
 def count_ratio_bounds(expected: float, tolerance: float, level: float) -> tuple[float, float]:

@@ -154,5 +154,6 @@ class RegretVectorEnv(WorldVectorEnv):
         """Advance every copy; the reward is the decision's regret, at most about zero."""
         before = self._potential()
         observation, reward, terminated, truncated, info = super().step(actions)
-        after = np.where(terminated | truncated, 0.0, self._potential())
+        assert not truncated.any(), "a truncated copy would need the potential of its last state"
+        after = np.where(terminated, 0.0, self._potential())
         return observation, reward + after - before, terminated, truncated, info

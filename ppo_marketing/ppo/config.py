@@ -19,7 +19,7 @@ class PPOConfig:
 
     rollout_steps: int = 32
     """Steps of every copy between updates. 32 x 64 copies x minibatches of 256 reached the same
-    return in a fiftieth of the time of the customary few, huge batches (PERFORMANCE.md)."""
+    return in a fiftieth of the time of the customary few, huge batches."""
 
     minibatch_size: int = 256
     """Rows of one gradient step. Fixed as a size, not as a count: huge ones learn slowly."""
