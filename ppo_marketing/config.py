@@ -1,0 +1,186 @@
+"""One YAML file configures a run; flags and environment variables override it.
+
+Order: flags, then `PPO_MARKETING_...` variables (`__` between levels), then the file, then the
+defaults. Unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from ppo_marketing.errors import UserError
+
+PROJECT = Path(__file__).resolve().parent.parent
+T = TypeVar("T")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LogSection(_Section):
+    """Where the historical log comes from."""
+
+    path: Path | None = None
+    """The log file; none: the built-in generated sample."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Canonical column name -> the name in the file."""
+    reader: str | None = None
+    """A named reader for a known format."""
+    reader_options: dict[str, int] = Field(default_factory=dict)
+    preset: str = "default"
+    """The generated sample's market, where there is no file."""
+    days: PositiveInt = 28
+    """The generated sample's length: four weeks show each weekday four times."""
+
+
+class TrainingSection(_Section):
+    """How long to train, and on how much."""
+
+    total_steps: PositiveInt = 400_000
+    """Reaches the bar of the built-in market with a margin (benchmarks/bidding_ppo.py)."""
+    copies: PositiveInt = 64
+    episodes: PositiveInt = 256
+    """Distinct simulated episodes to train on; fewer are learnt by heart."""
+    validation_episodes: PositiveInt = 64
+    """Fresh simulated episodes that choose the best update."""
+    validate_every: PositiveInt = 20
+    checkpoint_every: PositiveInt = 20
+    regret: bool = True
+    """Reward each decision by its regret against hindsight, where the world knows one."""
+    ppo: dict[str, Any] = Field(default_factory=dict)
+    """Settings of PPO that differ from the decision's own."""
+
+
+class EvaluationSection(_Section):
+    """How a policy is judged."""
+
+    episodes: PositiveInt = 60
+    """Fresh simulated episodes of the later part."""
+    bootstrap: PositiveInt = 2000
+
+
+class RunConfig(BaseSettings):
+    """Everything that one run depends on, besides the log's content and the code."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        env_prefix="PPO_MARKETING_",
+        env_nested_delimiter="__",
+    )
+
+    decision: str
+    seed: int = Field(default=0, ge=0)
+    output: Path = PROJECT / "data" / "runs" / "latest"
+    project: Path = PROJECT
+    """The folder that holds `mlruns/`."""
+    log: LogSection = LogSection()
+    environment: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the decision: budget, caps, targets."""
+    training: TrainingSection = TrainingSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    accept_failed_fidelity: str | None = None
+    """The reason for training on a simulator that failed its checks; recorded with the run."""
+
+    def as_values(self) -> dict[str, Any]:
+        """Plain values, as saved beside every run."""
+        return self.model_dump(mode="json")
+
+
+def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
+    """Merge file, environment and flags.
+
+    Raises UserError that lists every problem.
+    """
+    if path is not None:
+        _require_mapping(path)
+
+    class Loaded(RunConfig):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            file = YamlConfigSettingsSource(settings_cls, yaml_file=path)
+            return init_settings, env_settings, file
+
+    try:
+        return Loaded(**flags)
+    except ValidationError as error:
+        raise UserError(f"the configuration cannot be used:\n{_listed(error)}") from error
+
+
+def _require_mapping(path: Path) -> None:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"the configuration file {path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"the configuration file {path} must hold `name: value` lines")
+
+
+def read_columns(path: Path) -> dict[str, str]:
+    """The column mapping of a YAML file: canonical name -> name in the log.
+
+    Raises UserError where it is anything else.
+    """
+    _require_mapping(path)
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    wrong = [f"{k}: {v!r}" for k, v in content.items() if not isinstance(v, str)]
+    if wrong:
+        raise UserError(
+            f"{path} must map canonical column names to names in the log; wrong: {wrong}"
+        )
+    return {str(name): source for name, source in content.items()}
+
+
+def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
+    """Make a settings value of `kind` (a dataclass) from plain values.
+
+    Raises UserError that lists unknown names, wrong types and contradictions.
+    """
+    known = [item.name for item in dataclasses.fields(kind)]  # type: ignore[arg-type] # a dataclass
+    problems = []
+    for name in values:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+            problems.append(f"  {name}: unknown; {hint}")
+    try:
+        built = TypeAdapter(kind).validate_python(
+            {name: value for name, value in values.items() if name in known}
+        )
+    except ValidationError as error:
+        problems.append(_listed(error))
+    except UserError as error:
+        problems.append(f"  {error}")
+    if problems:
+        raise UserError(f"the settings of {what} cannot be used:\n" + "\n".join(problems))
+    return built
+
+
+def _listed(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        place = ".".join(str(part) for part in problem["loc"]) or "together"
+        found = f"; found {problem['input']!r}" if problem["type"] != "missing" else ""
+        lines.append(f"  {place}: {problem['msg']}{found}")
+    return "\n".join(lines)

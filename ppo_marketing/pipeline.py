@@ -1,0 +1,263 @@
+"""The whole line on one screen: log -> calibrated world -> PPO -> evidence.
+
+Every arrow takes values and returns a value; files, the tracker and the terminal stay with the
+callers (`cli.py`), which hand in what they want to be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.core.decision import Calibration, Decision, Rule
+from envs.core.log import LogError, LogTable, read_log
+from envs.core.vector import RegretVectorEnv, WorldVectorEnv
+from envs.core.world import HindsightWorld, World
+from ppo_marketing.config import EvaluationSection, LogSection, TrainingSection, build
+from ppo_marketing.errors import UserError
+from ppo_marketing.evaluation import (
+    Evidence,
+    Judgement,
+    Kind,
+    ceiling_of,
+    judge_played,
+    play,
+    shares,
+)
+from ppo_marketing.policy import Actor, PolicyActor
+from ppo_marketing.ppo.agent import Agent
+from ppo_marketing.ppo.config import PPOConfig
+from ppo_marketing.ppo.run import TrainingRow
+from ppo_marketing.ppo.signals import StopSignal
+from ppo_marketing.ppo.train import TrainResult, train
+
+# Streams of the run's seed, one a purpose, so that none shifts another.
+CALIBRATE, TRAIN_DAYS, VALIDATION_DAYS, JUDGING_DAYS, EARLIER_DAYS, TUNE, UNTRAINED = range(7)
+
+
+def stream(seed: int, purpose: int) -> np.random.Generator:
+    """The generator of one purpose."""
+    return np.random.default_rng([seed, purpose])
+
+
+@contextmanager
+def as_user_error() -> Iterator[None]:
+    """Turn what the decisions refuse (their ValueErrors) into the engine's bad-data error."""
+    try:
+        yield
+    except (LogError, ValueError) as error:
+        raise UserError(str(error)) from error
+
+
+def read(decision: Decision, section: LogSection, cache: Path) -> LogTable:
+    """The log, validated whole."""
+    assert section.path is not None
+    with as_user_error():
+        return read_log(
+            section.path,
+            decision.schema,
+            columns=section.columns or None,
+            cache=cache,
+            reader=section.reader,
+            reader_options=section.reader_options or None,
+        )
+
+
+def settle(decision: Decision, log: LogTable, given: dict[str, Any], *, sample: bool) -> Any:
+    """The decision's settings: given ones over the sample's or the log's own."""
+    base = decision.sample_settings() if sample else decision.settings_type()
+    settings: Any = build(decision.settings_type, {**vars(base), **given}, decision.name)
+    with as_user_error():
+        return settings if sample else decision.settle(log, settings)
+
+
+def calibrate(decision: Decision, log: LogTable, settings: Any, seed: int) -> Calibration:
+    """The fitted market with its fidelity report."""
+    with as_user_error():
+        return decision.fit(log, settings, stream(seed, CALIBRATE))
+
+
+def require_fidelity(calibration: Calibration, accepted_because: str | None) -> None:
+    """Refuse to train on a simulator that does not reproduce the held-out days."""
+    failures = calibration.fidelity.failures
+    if failures and accepted_because is None:
+        listed = "\n".join(
+            f"  {c.name}: {c.value:.4g}, allowed {c.low:.4g} to {c.high:.4g}: {c.meaning}"
+            for c in failures
+        )
+        raise UserError(
+            f"the simulator does not reproduce the held-out days; training on it is refused:\n"
+            f"{listed}\nMend the log or the calibration; or accept it by name with "
+            "--accept-failed-fidelity REASON, which is recorded with the run."
+        )
+
+
+def tuned_rules(
+    decision: Decision, calibration: Calibration, settings: Any, seed: int
+) -> tuple[Rule[Any], ...]:
+    """Every rule, tuned on the history days only."""
+    history = calibration.history_world(settings)
+    return tuple(rule.tuned(history, stream(seed, TUNE)) for rule in decision.rules())
+
+
+def ppo_config(decision: Decision, training: TrainingSection) -> PPOConfig:
+    """PPO's settings: its own defaults, the decision's, the user's."""
+    return build(PPOConfig, {**decision.ppo, **training.ppo}, "training.ppo")
+
+
+def untrained(decision: Decision, world: World[Any], config: PPOConfig, seed: int) -> Agent:
+    """The start: the rule itself."""
+    return Agent.create(
+        world.observation_space, world.action_space, config, stream(seed, UNTRAINED)
+    )
+
+
+def learn(
+    decision: Decision,
+    training_world: World[Any],
+    validation_world: World[Any],
+    training: TrainingSection,
+    seed: int,
+    *,
+    checkpoint: Path | None = None,
+    on_update: Callable[[TrainingRow], None] | None = None,
+    stop: StopSignal | None = None,
+) -> TrainResult:
+    """Train PPO on simulated episodes; fresh ones of the same market choose the best update."""
+    shaped = training.regret and isinstance(training_world, HindsightWorld)
+    env = (RegretVectorEnv if shaped else WorldVectorEnv)(training_world, training.copies)
+    episodes = training.validation_episodes
+    ceiling = ceiling_of(validation_world, episodes, seed, decision.ceiling)
+
+    def validation_score(agent: Agent) -> float:
+        actor = PolicyActor("candidate", agent)
+        played = play(actor, validation_world, episodes, seed, "policy")
+        share = shares(played.kpis[decision.value_kpi], ceiling, decision.ceiling_kind)
+        return float(share.mean())
+
+    return train(
+        env,
+        ppo_config(decision, training),
+        total_steps=training.total_steps,
+        seed=seed,
+        checkpoint=checkpoint,
+        checkpoint_every=training.checkpoint_every,
+        validate=validation_score,
+        validate_every=training.validate_every,
+        on_update=on_update,
+        stop=stop,
+    )
+
+
+def learn_from_calibration(
+    decision: Decision,
+    calibration: Calibration,
+    settings: Any,
+    training: TrainingSection,
+    seed: int,
+    **watchers: Any,
+) -> TrainResult:
+    """Train through the calibrated simulator."""
+    return learn(
+        decision,
+        calibration.training_world(training.episodes, settings, stream(seed, TRAIN_DAYS)),
+        calibration.training_world(
+            training.validation_episodes, settings, stream(seed, VALIDATION_DAYS)
+        ),
+        training,
+        seed,
+        **watchers,
+    )
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Who is compared: the policy, its untrained start, the rules, the log's own, doing nothing."""
+
+    policy: Agent
+    start: Agent
+    rules: Sequence[Rule[Any]]
+    logging: Rule[Any] | None
+    do_nothing: Rule[Any]
+
+    def actors(self) -> list[tuple[Actor, Kind]]:
+        """Everyone in the order of the table."""
+        logging: list[tuple[Actor, Kind]] = [(self.logging, "logging")] if self.logging else []
+        return [
+            (PolicyActor("PPO", self.policy), "policy"),
+            (PolicyActor("untrained start", self.start), "untrained"),
+            *((rule, "rule") for rule in self.rules),
+            *logging,
+            (self.do_nothing, "floor"),
+        ]
+
+
+def judge_in(
+    decision: Decision,
+    world: World[Any],
+    contest: Contest,
+    *,
+    title: str,
+    unit: str,
+    episodes: int,
+    seed: int,
+    bootstrap: int,
+) -> Evidence:
+    """Everyone plays the same episodes of one world; the policy is compared, paired, with each."""
+    event_unit = next(kpi.unit for kpi in decision.kpis if kpi.name == decision.event_kpi)
+    return judge_played(
+        [play(actor, world, episodes, seed, kind) for actor, kind in contest.actors()],
+        ceiling_of(world, episodes, seed, decision.ceiling),
+        world=title,
+        value_kpi=decision.value_kpi,
+        event_kpi=decision.event_kpi,
+        unit=unit,
+        event_unit=event_unit,
+        ceiling_kind=decision.ceiling_kind,
+        seed=seed,
+        chosen={rule.name: dict(rule.chosen) for rule in contest.rules},
+        repetitions=bootstrap,
+    )
+
+
+def judge_policy(
+    decision: Decision,
+    calibration: Calibration,
+    settings: Any,
+    policy: Agent,
+    start: Agent,
+    rules: Sequence[Rule[Any]],
+    evaluation: EvaluationSection,
+    seed: int,
+) -> Judgement:
+    """Judge on the later part, which nothing was fitted to or trained on, and on the earlier."""
+    contest = Contest(policy, start, rules, decision.logging_rule(calibration), decision.do_nothing)
+    episodes = evaluation.episodes
+    later = calibration.judging_world(episodes, settings, stream(seed, JUDGING_DAYS))
+    earlier = calibration.training_world(episodes, settings, stream(seed, EARLIER_DAYS))
+    logged = calibration.heldout_world(settings)
+
+    def judged(world: World[Any], title: str, episodes: int) -> Evidence:
+        return judge_in(
+            decision, world, contest,
+            title=title, unit=settings.currency, episodes=episodes, seed=seed,
+            bootstrap=evaluation.bootstrap,
+        )  # fmt: skip
+
+    return Judgement(
+        later=judged(later, "simulated from the later part", episodes),
+        logged=None
+        if logged is None
+        else judged(logged, "the later part itself, as logged", logged.episodes),
+        earlier=judged(earlier, "simulated from the earlier part", episodes),
+    )
+
+
+def anchored(decision: Decision, settings: Any, rules: Sequence[Rule[Any]]) -> Any:
+    """The settings with the agent's action 0 on the best closed-form rule."""
+    return decision.anchored(replace(settings), rules)

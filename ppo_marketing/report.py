@@ -1,0 +1,222 @@
+"""Evidence and fidelity in words and pictures: what a marketer reads; no number is made here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.table import Table
+
+from envs.core.decision import Calibration
+from envs.core.fidelity import FidelityReport
+from ppo_marketing.evaluation import Estimate, Evidence, Judgement, Row
+from ppo_marketing.ppo.run import TrainingRow
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KIND_WORDS = {
+    "ceiling": "ceiling (hindsight)",
+    "policy": "learned policy",
+    "untrained": "PPO before training",
+    "rule": "rule",
+    "logging": "the log's own policy",
+    "floor": "do nothing",
+}
+
+
+def evidence_table(evidence: Evidence) -> Table:
+    """One row an actor: value, share of the ceiling, lift of the policy, spend."""
+    table = Table(title=f"{evidence.world} ({evidence.episodes} episodes)", title_justify="left")
+    unit = evidence.policy.value.unit
+    table.add_column("who decides")
+    table.add_column(f"value a day, {unit} [95 %]", justify="right")
+    table.add_column("of the ceiling [95 %]", justify="right")
+    table.add_column("PPO's lift, points [95 %]", justify="right")
+    table.add_column("P(lift > 0)", justify="right")
+    ordered = sorted(evidence.rows, key=lambda row: -row.share_of_ceiling.value)
+    for row in ordered:
+        best = " (best rule)" if row.name == evidence.best_rule else ""
+        table.add_row(
+            f"{_title(row)}{best}",
+            _with_interval(row.value, ".2f"),
+            _with_interval(_scaled(row.share_of_ceiling), ".1f", "%"),
+            "" if row.policy_lift is None else _with_interval(_scaled(row.policy_lift), "+.2f"),
+            "" if row.probability_of_lift is None else f"{row.probability_of_lift:.3f}",
+            style="bold" if row.kind == "policy" else None,
+        )
+    return table
+
+
+def _title(row: Row) -> str:
+    named = {"policy": f"{row.name}, the learned policy", "rule": row.name}
+    return named.get(row.kind, KIND_WORDS[row.kind])
+
+
+def conclusion(evidence: Evidence) -> str:
+    """The finding in two sentences, no larger than the headroom."""
+    best = evidence.row(evidence.best_rule)
+    lift = best.policy_lift
+    assert lift is not None
+    if lift.low > 0:
+        verdict = "earns more than"
+    elif lift.high < 0:
+        verdict = "earns less than"
+    else:
+        verdict = "cannot be told apart from"
+    closed = evidence.gap_closed
+    return (
+        f"PPO {verdict} the best tuned rule ({best.name}): {100 * lift.value:+.2f} points of the "
+        f"ceiling, 95 % {100 * lift.low:+.2f} to {100 * lift.high:+.2f}. Before training there "
+        f"were {100 * evidence.headroom:.2f} % to gain at most over that rule; PPO closes "
+        f"{100 * closed.value:.0f} % of its gap to the ceiling "
+        f"({100 * closed.low:.0f} to {100 * closed.high:.0f})."
+    )
+
+
+def fidelity_table(report: FidelityReport) -> Table:
+    """One row a check: value, what is allowed, verdict."""
+    table = Table(title="can the simulator be believed?", title_justify="left")
+    for column in ("check", "value", "allowed", "n", "verdict"):
+        table.add_column(column, justify="left" if column == "check" else "right")
+    for check in report.checks:
+        table.add_row(
+            check.name,
+            f"{check.value:.4g}",
+            _allowed(check.low, check.high),
+            f"{check.n:,} {check.unit}",
+            "passed" if check.passed else "FAILED",
+            style=None if check.passed else "bold red",
+        )
+    return table
+
+
+def optimism(judgement: Judgement) -> str:
+    """How much better the policy looks where it was trained."""
+    there, here = (
+        evidence.policy.share_of_ceiling.value for evidence in (judgement.earlier, judgement.later)
+    )
+    return (
+        f"Optimism gap: {100 * judgement.optimism_gap:+.1f} % of value in the simulator it was "
+        f"trained in against the one that judges (up to +10 % is acceptable); as a share of the "
+        f"ceiling {100 * there:.2f} % there, {100 * here:.2f} % here."
+    )
+
+
+def markdown(
+    title: str,
+    judgement: Judgement,
+    calibration: Calibration,
+    fidelity_accepted: str | None,
+) -> str:
+    """The run's report as a page of Markdown."""
+    parts = [f"# {title}", ""]
+    parts += [conclusion(judgement.later), "", optimism(judgement), ""]
+    for evidence in judgement.shown:
+        parts += [_markdown_evidence(evidence), ""]
+    parts += ["## Can the simulator be believed?", ""]
+    parts += ["| check | value | allowed | n | verdict |", "|---|---|---|---|---|"]
+    parts += [
+        f"| {c.name}: {c.meaning} | {c.value:.4g} | {_allowed(c.low, c.high)} | {c.n:,} {c.unit} | "
+        f"{'passed' if c.passed else '**failed**'} |"
+        for c in calibration.fidelity.checks
+    ]
+    if fidelity_accepted is not None:
+        parts += ["", f"Failed checks were accepted by name: {fidelity_accepted}"]
+    if calibration.notes:
+        parts += ["", "## Notes", "", *(f"* {note}" for note in calibration.notes)]
+    return "\n".join(parts) + "\n"
+
+
+def _markdown_evidence(evidence: Evidence) -> str:
+    unit = evidence.policy.value.unit
+    ordered = sorted(evidence.rows, key=lambda row: -row.share_of_ceiling.value)
+    lines = [
+        f"## {evidence.world}",
+        "",
+        f"{evidence.episodes} episodes, seed {evidence.seed}, intervals of 95 % paired by episode.",
+        "",
+        f"| who decides | value, {unit} | of the ceiling | PPO's lift, points | P(lift > 0) |",
+        "|---|---|---|---|---|",
+        *(f"| {_cells(row)} |" for row in ordered),
+    ]
+    return "\n".join(lines)
+
+
+def _cells(row: Row) -> str:
+    chosen = ", ".join(f"{name} {value:.3g}" for name, value in row.chosen.items())
+    name = f"{row.name} ({KIND_WORDS[row.kind]}{'; ' + chosen if chosen else ''})"
+    lift = "" if row.policy_lift is None else _with_interval(_scaled(row.policy_lift), "+.2f")
+    chance = "" if row.probability_of_lift is None else f"{row.probability_of_lift:.3f}"
+    value = _with_interval(row.value, ".2f")
+    share = _with_interval(_scaled(row.share_of_ceiling), ".1f", " %")
+    return " | ".join([name, value, share, lift, chance])
+
+
+def _allowed(low: float, high: float) -> str:
+    if np.isinf(high):
+        return f">= {low:.4g}"
+    if np.isinf(low):
+        return f"<= {high:.4g}"
+    return f"{low:.4g} to {high:.4g}"
+
+
+def _scaled(estimate: Estimate) -> Estimate:
+    return Estimate(
+        100 * estimate.value, 100 * estimate.low, 100 * estimate.high, estimate.effective_n, "%"
+    )
+
+
+def _with_interval(estimate: Estimate, form: str, unit: str = "") -> str:
+    interval = f"[{estimate.low:{form}}, {estimate.high:{form}}]"
+    return f"{estimate.value:{form}}{unit} {interval}"
+
+
+def fidelity_figure(report: FidelityReport) -> Figure:
+    """Observed against simulated, one panel a curve."""
+    curves = report.curves
+    figure = _figure(max(1, len(curves)))
+    for panel, curve in zip(figure.axes, curves, strict=False):
+        panel.plot(curve.x, curve.observed, label="held-out days", color="#0072B2")
+        panel.plot(curve.x, curve.simulated, "--", label="simulator", color="#D55E00")
+        panel.set(title=curve.name, xlabel=curve.x_label, ylabel=curve.y_label)
+        panel.legend()
+    return figure
+
+
+def evidence_figure(evidence: Evidence) -> Figure:
+    """Shares of the ceiling with their intervals."""
+    rows = sorted(evidence.rows, key=lambda row: row.share_of_ceiling.value)
+    figure = _figure(1)
+    panel = figure.axes[0]
+    shares = np.array([row.share_of_ceiling.value for row in rows])
+    low = np.array([row.share_of_ceiling.low for row in rows])
+    high = np.array([row.share_of_ceiling.high for row in rows])
+    colours = ["#D55E00" if row.kind == "policy" else "#0072B2" for row in rows]
+    panel.barh([row.name for row in rows], shares, color=colours)
+    panel.errorbar(
+        shares, range(len(rows)), xerr=[shares - low, high - shares], fmt="none", color="black"
+    )
+    panel.set(xlabel="share of the ceiling", title=evidence.world)
+    return figure
+
+
+def training_figure(history: Sequence[TrainingRow]) -> Figure:
+    """The validation score against seconds of training."""
+    scored = {
+        row.seconds: row.validation_score for row in history if row.validation_score is not None
+    }
+    figure = _figure(1)
+    panel = figure.axes[0]
+    panel.plot(list(scored), list(scored.values()))
+    panel.set(xlabel="seconds of training", ylabel="share of the ceiling", title="training")
+    return figure
+
+
+def _figure(panels: int) -> Figure:
+    from matplotlib.figure import Figure  # slow to import, and only reports draw
+
+    figure = Figure(figsize=(7, 3.6 * panels), layout="constrained")
+    figure.subplots(panels, 1, squeeze=False)
+    return figure

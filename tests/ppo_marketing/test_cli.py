@@ -1,0 +1,283 @@
+"""The command line: exact exit codes, one JSON object on stdout, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+COMMAND = [sys.executable, "-m", "ppo_marketing"]
+QUICK = {
+    "PPO_MARKETING_TRAINING__COPIES": "32",
+    "PPO_MARKETING_TRAINING__EPISODES": "20",
+    "PPO_MARKETING_TRAINING__VALIDATION_EPISODES": "8",
+    "PPO_MARKETING_EVALUATION__EPISODES": "10",
+    "PPO_MARKETING_LOG__DAYS": "9",
+}
+
+
+def call(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **QUICK, **variables},
+    )
+
+
+def found(finished: subprocess.CompletedProcess[str]) -> Any:
+    assert finished.returncode == 0, finished.stderr
+    return json.loads(finished.stdout)
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sample") / "log.parquet"
+    assert found(call("generate", "bidding", "-o", path, "--days", "9", "--json"))["rows"] > 1000
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole_line(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """One whole run on nine sample days; its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("run")
+    finished = call(
+        "run", "--decision", "bidding", "--steps", "8192", "--output", folder / "out", "--json",
+        "--accept-failed-fidelity", "nine days are few: this tests the line, not the market",
+        PPO_MARKETING_PROJECT=str(folder),
+    )  # fmt: skip
+    return folder, found(finished)
+
+
+def test_help_lists_every_command_and_the_exit_codes() -> None:
+    finished = call("--help")
+    assert finished.returncode == 0
+    for word in ("demo", "generate", "validate", "calibrate", "train", "evaluate", "run", "75"):
+        assert word in finished.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys, ppo_marketing.cli; "
+        "print([m for m in ('torch', 'mlflow', 'numba', 'sklearn', 'duckdb') if m in sys.modules])"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert finished.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("train", "bidding"), ("demo", "--wrong")])
+def test_wrong_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
+    assert call(*arguments).returncode == 2
+
+
+def test_an_unknown_decision_exits_with_3_and_names_those_there_are() -> None:
+    finished = call("generate", "biding", "-o", "x.parquet")
+    assert finished.returncode == 3
+    assert "choose one of" in finished.stderr
+
+
+def test_validate_prints_what_the_log_holds(sample: Path) -> None:
+    report = found(call("validate", "bidding", sample, "--json"))
+    assert report["days"] == 9
+    assert report["rows"] == pq.read_metadata(sample).num_rows
+
+
+def test_a_broken_log_exits_with_3_listing_every_problem_and_writes_nothing(
+    sample: Path, tmp_path: Path
+) -> None:
+    table = pq.read_table(sample).to_pandas()
+    table.loc[3, "pctr"] = 1.7
+    table.loc[5, "bid_cpm"] = -2.0
+    broken = tmp_path / "broken.parquet"
+    table.to_parquet(broken)
+    out = tmp_path / "out"
+    finished = call("calibrate", "bidding", broken, "--output", out)
+    assert finished.returncode == 3
+    assert "pctr" in finished.stderr
+    assert "bid_cpm" in finished.stderr
+    assert not out.exists()
+
+
+def test_a_log_of_one_day_is_too_short_to_calibrate(tmp_path: Path) -> None:
+    path = tmp_path / "day.parquet"
+    found(call("generate", "bidding", "-o", path, "--days", "1", "--json"))
+    finished = call("calibrate", "bidding", path, "--output", tmp_path / "out")
+    assert finished.returncode == 3
+    assert "day" in finished.stderr
+
+
+def test_wrong_configuration_exits_with_3_and_says_what_is_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("decision: bidding\ntraining: {ppo: {clip: 3, epocs: 2}}\n")
+    finished = call("run", path)
+    assert finished.returncode == 3
+    assert "did you mean epochs?" in finished.stderr
+    assert "clip" in finished.stderr
+
+
+def test_the_whole_line_leaves_policy_evidence_and_report(whole_line: tuple[Path, Any]) -> None:
+    folder, printed = whole_line
+    evidence = printed["later"]
+    kinds = {row["kind"] for row in evidence["rows"]}
+    assert kinds == {"ceiling", "policy", "untrained", "rule", "logging", "floor"}
+    saved = json.loads((folder / "out" / "evidence.json").read_text())
+    assert {name: saved[name] for name in printed} == printed
+    assert set(printed) == {"later", "logged", "earlier", "optimism_gap"}
+    assert saved["config"]["accept_failed_fidelity"].startswith("nine days")
+    for name in ("report.md", "fidelity.png", "evidence.png", "config.yaml"):
+        assert (folder / "out" / name).stat().st_size > 0, name
+    report = (folder / "out" / "report.md").read_text()
+    assert "nine days are few" in report or saved["fidelity_passed"]
+
+
+def test_the_run_is_tracked_with_data_policy_and_acceptance(whole_line: tuple[Path, Any]) -> None:
+    from mlflow.tracking import MlflowClient
+
+    folder, _ = whole_line
+    client = MlflowClient(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")
+    (experiment,) = client.search_experiments(filter_string="name = 'bidding'")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["fidelity.accepted_because"].startswith("nine days")
+    assert run.data.params["training.total_steps"] == "8192"
+    assert {"evidence.share_of_ceiling", "kl", "clip_fraction"} <= set(run.data.metrics)
+    assert run.inputs.dataset_inputs[0].dataset.digest
+    names = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert {"evidence.json", "fidelity.json", "evidence.png"} <= names
+
+
+def test_a_saved_policy_is_judged_alike_again(whole_line: tuple[Path, Any]) -> None:
+    folder, printed = whole_line
+    again = found(
+        call(
+            "evaluate", "bidding", "--calibration", folder / "out" / "calibration",
+            "--policy", folder / "out" / "policy", "--output", folder / "again", "--json",
+            PPO_MARKETING_PROJECT=str(folder),
+        )
+    )  # fmt: skip
+    assert again == printed
+
+
+def test_a_flipped_byte_in_the_policy_exits_with_6(whole_line: tuple[Path, Any]) -> None:
+    folder, _ = whole_line
+    damaged = folder / "damaged"
+    damaged.mkdir()
+    for path in (folder / "out" / "policy").iterdir():
+        (damaged / path.name).write_bytes(path.read_bytes())
+    weights = damaged / "policy.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-5] ^= 1
+    weights.write_bytes(bytes(content))
+    finished = call(
+        "evaluate", "bidding", "--calibration", folder / "out" / "calibration",
+        "--policy", damaged, "--output", folder / "none", PPO_MARKETING_PROJECT=str(folder),
+    )  # fmt: skip
+    assert finished.returncode == 6, finished.stderr
+
+
+def _spoil_fidelity(calibration: Path) -> None:
+    """Turn one check of a saved report into a failure, as a miscalibrated log would."""
+    record = json.loads((calibration / "calibration.json").read_text())
+    record["fidelity"]["checks"][0]["value"] = 99.0
+    (calibration / "calibration.json").write_text(json.dumps(record))
+
+
+def test_training_on_a_failed_simulator_is_refused_unless_accepted_by_name(
+    whole_line: tuple[Path, Any], tmp_path: Path
+) -> None:
+    import shutil
+
+    folder, _ = whole_line
+    calibration = tmp_path / "calibration"
+    shutil.copytree(folder / "out" / "calibration", calibration)
+    _spoil_fidelity(calibration)
+    arguments = (
+        "train", "bidding", "--calibration", calibration, "--steps", "2048",
+        "--output", tmp_path / "out", "--json",
+    )  # fmt: skip
+    refused = call(*arguments, PPO_MARKETING_PROJECT=str(tmp_path))
+    assert refused.returncode == 3
+    assert "--accept-failed-fidelity" in refused.stderr
+    assert not (tmp_path / "out").exists()
+    accepted = call(
+        *arguments, "--accept-failed-fidelity", "a test", PPO_MARKETING_PROJECT=str(tmp_path)
+    )
+    assert found(accepted)["steps"] >= 2048
+
+
+def _train(calibration: Path, folder: Path, steps: int) -> tuple[list[str], dict[str, str]]:
+    arguments = [
+        "train", "bidding", "--calibration", str(calibration), "--steps", str(steps),
+        "--output", str(folder / "out"), "--json", "--accept-failed-fidelity", "a test",
+    ]  # fmt: skip
+    variables = {
+        "PPO_MARKETING_PROJECT": str(folder),
+        "PPO_MARKETING_TRAINING__CHECKPOINT_EVERY": "1",
+    }
+    return arguments, variables
+
+
+@pytest.fixture(scope="module")
+def never_stopped(whole_line: tuple[Path, Any], tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The weights of a training that nobody stopped."""
+    folder = tmp_path_factory.mktemp("straight")
+    arguments, variables = _train(whole_line[0] / "out" / "calibration", folder, 60_000)
+    found(call(*arguments, **variables))
+    return (folder / "out" / "policy" / "policy.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)]
+)
+def test_a_stopped_training_resumes_to_the_very_same_policy(
+    whole_line: tuple[Path, Any],
+    never_stopped: bytes,
+    tmp_path: Path,
+    sent: signal.Signals,
+    code: int,
+) -> None:
+    arguments, variables = _train(whole_line[0] / "out" / "calibration", tmp_path, 60_000)
+    job = subprocess.Popen(
+        [*COMMAND, *arguments],
+        env={**os.environ, **QUICK, **variables},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    checkpoint = tmp_path / "out" / "checkpoint.pt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert job.poll() is None, job.communicate()
+        assert time.monotonic() < deadline, "training never saved"
+        time.sleep(0.02)
+    job.send_signal(sent)
+    _, errors = job.communicate(timeout=60)
+    assert job.returncode == code, errors.decode()
+    assert not (tmp_path / "out" / "policy").exists()
+    assert found(call(*arguments, **variables))["steps"] >= 60_000
+    weights = (tmp_path / "out" / "policy" / "policy.safetensors").read_bytes()
+    assert weights == never_stopped
+
+
+def test_another_training_in_the_same_folder_is_refused_and_nothing_is_lost(
+    whole_line: tuple[Path, Any], tmp_path: Path
+) -> None:
+    calibration = whole_line[0] / "out" / "calibration"
+    arguments, variables = _train(calibration, tmp_path, 2048)
+    found(call(*arguments, **variables))
+    kept = (tmp_path / "out" / "checkpoint.pt").read_bytes()
+    longer, _ = _train(calibration, tmp_path, 4096)
+    refused = call(*longer, **variables)
+    assert refused.returncode == 3
+    assert "differs in training" in refused.stderr
+    assert (tmp_path / "out" / "checkpoint.pt").read_bytes() == kept

@@ -1,0 +1,76 @@
+"""One file configures a run; flags and variables override it; nothing wrong passes silently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ppo_marketing.config import build, load_config, read_columns
+from ppo_marketing.errors import UserError
+from ppo_marketing.ppo.config import PPOConfig
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "run.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_flags_beat_variables_beat_the_file_beat_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(
+        tmp_path, "decision: x\nseed: 1\ntraining: {copies: 8, total_steps: 1000, episodes: 9}\n"
+    )
+    monkeypatch.setenv("PPO_MARKETING_TRAINING__COPIES", "16")
+    monkeypatch.setenv("PPO_MARKETING_TRAINING__TOTAL_STEPS", "2000")
+    config = load_config(path, {"training": {"total_steps": 3000}})
+    assert (config.training.total_steps, config.training.copies) == (3000, 16)
+    assert (config.training.episodes, config.seed) == (9, 1)
+    assert config.evaluation.episodes == 60
+
+
+def test_every_wrong_entry_is_listed_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "decision: x\nsed: 1\ntraining: {copies: none, steps: 5}\n")
+    with pytest.raises(UserError) as refused:
+        load_config(path, {})
+    for place in ("sed", "training.copies", "training.steps"):
+        assert place in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["- a list", "decision: [", "just words"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserError, match="configuration file"):
+        load_config(write(tmp_path, text), {})
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        load_config(tmp_path / "absent.yaml", {})
+
+
+def test_a_column_mapping_must_map_names_to_names(tmp_path: Path) -> None:
+    assert read_columns(write(tmp_path, "won: is_won\n")) == {"won": "is_won"}
+    with pytest.raises(UserError, match="won"):
+        read_columns(write(tmp_path, "won: [1, 2]\n"))
+
+
+@dataclass(frozen=True)
+class _Settings:
+    budget: float = 1.0
+    levels: tuple[float, ...] = ()
+
+
+def test_unknown_settings_come_with_a_guess_and_wrong_types_beside_them() -> None:
+    with pytest.raises(UserError) as refused:
+        build(_Settings, {"budgt": 2, "levels": "many"}, "a decision")
+    assert "did you mean budget?" in str(refused.value)
+    assert "levels" in str(refused.value)
+    assert build(_Settings, {"budget": 2, "levels": [1, 2]}, "x") == _Settings(2.0, (1.0, 2.0))
+
+
+def test_contradictions_that_a_settings_type_finds_are_reported() -> None:
+    with pytest.raises(UserError, match="clip is 2"):
+        build(PPOConfig, {"clip": 2.0}, "training.ppo")
