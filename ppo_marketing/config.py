@@ -1,7 +1,7 @@
 """One YAML file configures a run; flags and environment variables override it.
 
-Order: flags, then `PPO_MARKETING_...` variables (`__` between levels), then the file, then the
-defaults. Unknown keys are refused.
+Order: flags, then `PPO_MARKETING_...` variables (`__` between levels), then the file, then what the
+decision's card says, then the defaults. Unknown keys are refused.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
+from pydantic_settings.exceptions import SettingsError
 
+from envs import load_decision
 from ppo_marketing.errors import UserError
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -102,13 +105,21 @@ class RunConfig(BaseSettings):
 
 
 def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
-    """Merge file, environment and flags.
+    """Merge flags, environment, file and the decision's own defaults.
 
     Raises UserError that lists every problem.
     """
     if path is not None:
         _require_mapping(path)
+    given = _merged(path, flags, {})
+    try:
+        card = load_decision(given.decision)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return _merged(path, flags, card.run_defaults) if card.run_defaults else given
 
+
+def _merged(path: Path | None, flags: Mapping[str, Any], defaults: Mapping[str, Any]) -> RunConfig:
     class Loaded(RunConfig):
         @classmethod
         def settings_customise_sources(
@@ -120,12 +131,18 @@ def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             file = YamlConfigSettingsSource(settings_cls, yaml_file=path)
-            return init_settings, env_settings, file
+            own = InitSettingsSource(settings_cls, init_kwargs=dict(defaults))
+            return init_settings, env_settings, file, own
 
     try:
         return Loaded(**flags)
     except ValidationError as error:
         raise UserError(f"the configuration cannot be used:\n{_listed(error)}") from error
+    except SettingsError as error:
+        raise UserError(
+            f"a PPO_MARKETING_ variable cannot be used: {error}; a whole section is a JSON object, "
+            "one value is PPO_MARKETING_SECTION__NAME=value"
+        ) from error
 
 
 def _require_mapping(path: Path) -> None:

@@ -50,6 +50,7 @@ def _anchored(settings: BiddingSettings, tuned: Sequence[Rule[Any]]) -> BiddingS
 DECISION = Decision(
     name="bidding",
     title="Bidding",
+    episode="day",
     question="How much to bid for each ad impression, so that a day's budget buys the most value?",
     env_id="marketing/Bidding-v0",
     schema=AUCTIONS,

@@ -11,6 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from envs.bidding.days import SLOTS_PER_DAY
+from envs.core.calibration_folder import CalibrationError
 from envs.core.log import LogTable
 
 ROWS_PER_DAY = 20_000
@@ -26,10 +27,6 @@ LARGEST_CONTEXTS = 8
 """More kinds than these are rare ones: they share one price law."""
 
 _MICROSECONDS_PER_DAY = 86_400_000_000
-
-
-class CalibrationError(ValueError):
-    """A log that cannot be calibrated, or a saved calibration that is not what was written."""
 
 
 class Auctions(NamedTuple):

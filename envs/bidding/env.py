@@ -17,6 +17,7 @@ from envs.bidding.generator import (
 )
 from envs.bidding.world import BiddingSettings, BiddingWorld
 from envs.core.env import WorldEnv
+from envs.core.settings import load_settings
 from envs.core.vector import WorldVectorEnv
 
 HISTORY_DAYS = 28  # four weeks of history are what a campaign plans with
@@ -109,15 +110,16 @@ def make_world(
 ) -> BiddingWorld:
     """A world from a saved calibration, or from the generator's `preset` where none is given.
 
-    `settings` are the fields of `BiddingSettings`.
+    `settings` are fields of `BiddingSettings`; the rest is as it was calibrated.
     """
     rng = np.random.default_rng(world_seed)
     if calibration is not None:
         # Calibrating pulls in scikit-learn; the generator's own world does without.
         from envs.bidding.fit import BiddingCalibration
 
-        loaded = BiddingCalibration.load(Path(calibration))
-        return loaded.training_world(days, BiddingSettings(**settings), rng)
+        folder = Path(calibration)
+        chosen = load_settings(folder, BiddingSettings, **settings)
+        return BiddingCalibration.load(folder).training_world(days, chosen, rng)
     return true_world(preset, days, BiddingSettings(**sample_settings(settings)), rng)
 
 

@@ -8,22 +8,22 @@ foretells the later days, which it has not seen.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
 
-from envs.bidding.auctions import Auctions, CalibrationError, gather, split_day
-from envs.bidding.calibration_files import load_parts, save_parts
+from envs.bidding.auctions import Auctions, gather, split_day
+from envs.bidding.calibration_files import FORM, arrays_of, market_of
 from envs.bidding.days import Days, take_days
 from envs.bidding.fidelity import judge_simulator
 from envs.bidding.market import FittedMarket, Money, fit_market
 from envs.bidding.response import fitted_probability, recalibrate
 from envs.bidding.world import BiddingSettings, BiddingWorld
+from envs.core.calibration_folder import CalibrationError, read_calibration, write_calibration
 from envs.core.fidelity import FidelityReport
 from envs.core.log import LogTable
-
-__all__ = ["BiddingCalibration", "CalibrationError", "fit", "settle"]
 
 HISTORY_DAYS = 28
 """What a campaign plans with: the last four weeks, each weekday four times."""
@@ -52,6 +52,12 @@ class BiddingCalibration:
     notes: tuple[str, ...]
     logging_multiplier: float | None
     logging_noise_sd: float | None
+
+    @property
+    def judged_from(self) -> date:
+        """The first day of the later part."""
+        first: date = self.later.auctions.dates[0].astype("datetime64[D]").item()
+        return first
 
     def training_world(
         self, episodes: int, settings: BiddingSettings, rng: Generator
@@ -94,19 +100,21 @@ class BiddingCalibration:
             "logging_noise_sd": self.logging_noise_sd,
             "fidelity": self.fidelity.as_dict(),
         }
-        save_parts(folder, {"earlier": self.earlier, "later": self.later}, record)
+        parts = {"earlier": arrays_of(self.earlier), "later": arrays_of(self.later)}
+        write_calibration(folder, FORM, parts, record)
 
     @classmethod
     def load(cls, folder: Path) -> BiddingCalibration:
         """The calibration that `save` wrote.
 
         Raises:
-            CalibrationError: a file is missing or not what was written.
+            CalibrationError: the folder is not a calibration.
+            DamagedFile: a file is missing or not what was written.
         """
-        parts, record = load_parts(folder)
+        parts, record = read_calibration(folder, FORM)
         return cls(
-            earlier=parts["earlier"],
-            later=parts["later"],
+            earlier=market_of(parts["earlier"]),
+            later=market_of(parts["later"]),
             fidelity=FidelityReport.from_dict(record["fidelity"]),
             data_sha256=record["data_sha256"],
             notes=tuple(record["notes"]),

@@ -10,7 +10,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from envs.bidding.auctions import Auctions, CalibrationError
+from envs.bidding.auctions import Auctions
+from envs.core.calibration_folder import CalibrationError
 from envs.core.fidelity import SIGNIFICANCE
 
 Floats = NDArray[np.float64]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
@@ -80,6 +81,10 @@ class Calibration(Protocol):
         """The hash of the log that was fitted."""
 
     @property
+    def judged_from(self) -> date:
+        """The first UTC day of the later part; nothing from it on is trained or tuned on."""
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Honest remarks for whoever reads a result."""
 
@@ -125,6 +130,11 @@ class Decision:
     anchored: Callable[[Any, Sequence[Rule[Any]]], Any]
     # what this decision's training needs different from PPO's own defaults
     ppo: Mapping[str, Any]
+    # this decision's values for sections of a run's configuration, below the user's own:
+    # {"training": {"copies": 1024}, "evaluation": {"episodes": 4000}}
+    run_defaults: Mapping[str, Any] = field(default_factory=dict)
+    # what an episode is, as in "value per day"
+    episode: str = "episode"
     scenario_type: type
     rules: Callable[[], tuple[Rule[Any], ...]]
     logging_rule: Callable[[Any], Rule[Any] | None]

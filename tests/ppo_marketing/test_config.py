@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from envs import load_decision
+from ppo_marketing import config
 from ppo_marketing.config import build, load_config, read_columns
 from ppo_marketing.errors import UserError
 from ppo_marketing.ppo.config import PPOConfig
@@ -22,18 +24,19 @@ def test_flags_beat_variables_beat_the_file_beat_the_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(
-        tmp_path, "decision: x\nseed: 1\ntraining: {copies: 8, total_steps: 1000, episodes: 9}\n"
+        tmp_path,
+        "decision: bidding\nseed: 1\ntraining: {copies: 8, total_steps: 1000, episodes: 9}\n",
     )
     monkeypatch.setenv("PPO_MARKETING_TRAINING__COPIES", "16")
     monkeypatch.setenv("PPO_MARKETING_TRAINING__TOTAL_STEPS", "2000")
-    config = load_config(path, {"training": {"total_steps": 3000}})
-    assert (config.training.total_steps, config.training.copies) == (3000, 16)
-    assert (config.training.episodes, config.seed) == (9, 1)
-    assert config.evaluation.episodes == 60
+    merged = load_config(path, {"training": {"total_steps": 3000}})
+    assert (merged.training.total_steps, merged.training.copies) == (3000, 16)
+    assert (merged.training.episodes, merged.seed) == (9, 1)
+    assert merged.evaluation.episodes == 60
 
 
 def test_every_wrong_entry_is_listed_at_once(tmp_path: Path) -> None:
-    path = write(tmp_path, "decision: x\nsed: 1\ntraining: {copies: none, steps: 5}\n")
+    path = write(tmp_path, "decision: bidding\nsed: 1\ntraining: {copies: none, steps: 5}\n")
     with pytest.raises(UserError) as refused:
         load_config(path, {})
     for place in ("sed", "training.copies", "training.steps"):
@@ -74,3 +77,28 @@ def test_unknown_settings_come_with_a_guess_and_wrong_types_beside_them() -> Non
 def test_contradictions_that_a_settings_type_finds_are_reported() -> None:
     with pytest.raises(UserError, match="clip is 2"):
         build(PPOConfig, {"clip": 2.0}, "training.ppo")
+
+
+def test_the_decisions_own_values_lie_below_every_other_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = replace(
+        load_decision("bidding"),
+        run_defaults={"training": {"copies": 7, "episodes": 8, "total_steps": 9}},
+    )
+    monkeypatch.setattr(config, "load_decision", lambda name: card)
+    monkeypatch.setenv("PPO_MARKETING_TRAINING__EPISODES", "80")
+    path = write(tmp_path, "decision: bidding\ntraining: {copies: 70}\n")
+    training = load_config(path, {}).training
+    assert (training.copies, training.episodes, training.total_steps) == (70, 80, 9)
+
+
+def test_a_variable_that_is_no_section_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PPO_MARKETING_TRAINING", "abc")
+    with pytest.raises(UserError, match="PPO_MARKETING_SECTION__NAME"):
+        load_config(None, {"decision": "bidding"})
+
+
+def test_an_unknown_decision_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UserError, match="choose one of"):
+        load_config(None, {"decision": "biding"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from envs.bidding.auctions import CalibrationError
 from envs.bidding.response import Recalibration, fitted_probability, recalibrate
+from envs.core.calibration_folder import CalibrationError
 from tests.support.auctions import generated
 
 
