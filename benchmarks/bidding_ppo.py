@@ -86,7 +86,7 @@ def _contest(
     world = BiddingWorld.planned(days, history, settings)
     result = pipeline.learn(DECISION, world, replace(world, days=validation), training, seed)
     arena = replace(world, days=judged)
-    start = pipeline.untrained(DECISION, arena, pipeline.ppo_config(DECISION, training), seed)
+    start = pipeline.untrained(arena, pipeline.ppo_config(DECISION, training), seed)
     contest = pipeline.Contest(result.best, start, rules, None, DECISION.do_nothing)
     ceiling = ceiling_of(arena, arena.episodes, seed, DECISION.ceiling)
     share = {

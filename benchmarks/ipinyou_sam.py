@@ -62,7 +62,7 @@ def compare(
     fresh = replace(world, days=train.draw_days(training.validation_episodes, MONEY, rng))
     result = pipeline.learn(DECISION, world, fresh, training, seed)
     arena = replace(world, days=test)
-    start = pipeline.untrained(DECISION, arena, pipeline.ppo_config(DECISION, training), seed)
+    start = pipeline.untrained(arena, pipeline.ppo_config(DECISION, training), seed)
     contest = pipeline.Contest(result.best, start, rules, None, DECISION.do_nothing)
     ceiling = ceiling_of(arena, TEST_DAYS, seed, DECISION.ceiling)
     return {

@@ -73,6 +73,7 @@ def demo(
 ) -> None:
     """Run the whole line on the built-in sample and show what the policy earns."""
     from envs import decision_names
+    from ppo_marketing import jobs
     from ppo_marketing.config import PROJECT
 
     name = decision or decision_names()[0]
@@ -84,7 +85,7 @@ def demo(
         training={"total_steps": steps},
     )
     # A demonstration shows what this code does now, not what a checkpoint remembers.
-    (config.output / "checkpoint.pt").unlink(missing_ok=True)
+    jobs.forget_finished(config.output)
     _run_and_show(config, json)
 
 
@@ -115,10 +116,9 @@ def validate(
 ) -> None:
     """Check a log whole; every problem is listed at once."""
     from ppo_marketing import jobs
-    from ppo_marketing.config import LogSection
 
-    section = LogSection(**_log_flags(log, columns, reader, reader_option))
-    found = jobs.validate(jobs.decision_named(decision), section)
+    config = _config(None, decision=decision, log=_log_flags(log, columns, reader, reader_option))
+    found = jobs.validate(jobs.decision_named(config.decision), config.log, config.project)
     _show(
         json,
         found,
@@ -232,10 +232,9 @@ def evaluate(
         output=output,
         evaluation={"episodes": episodes},
     )
-    judgement = jobs.evaluate_only(
-        jobs.decision_named(config.decision), calibration, policy, config, _reporter()
-    )
-    _show_judgement(judgement, json)
+    card = jobs.decision_named(config.decision)
+    judgement = jobs.evaluate_only(card, calibration, policy, config, _reporter())
+    _show_judgement(judgement, card.episode, json)
 
 
 @app.command()
@@ -271,12 +270,13 @@ def _run_and_show(config: RunConfig, json: bool) -> None:
     from ppo_marketing import jobs, report
     from ppo_marketing.tracking import ui_command
 
+    per = jobs.decision_named(config.decision).episode
     summary = jobs.run_line(config, _reporter())
     if json:
-        _show_judgement(summary.judgement, True)
+        _show_judgement(summary.judgement, per, True)
         return
     _print(report.fidelity_table(summary.calibration.fidelity))
-    _show_judgement(summary.judgement, False)
+    _show_judgement(summary.judgement, per, False)
     best = summary.training.best_score
     typer.echo(
         f"\ntrained in {summary.seconds_of_training:.0f} s"
@@ -290,14 +290,14 @@ def _run_and_show(config: RunConfig, json: bool) -> None:
     )
 
 
-def _show_judgement(judgement: Judgement, json: bool) -> None:
+def _show_judgement(judgement: Judgement, per: str, json: bool) -> None:
     from ppo_marketing import report
 
     if json:
         _show(True, judgement.to_dict(), "")
         return
     for evidence in judgement.shown:
-        _print(report.evidence_table(evidence))
+        _print(report.evidence_table(evidence, per))
     typer.echo(f"\n{report.conclusion(judgement.later)}\n{report.optimism(judgement)}")
 
 
@@ -338,8 +338,14 @@ def _settings(pairs: list[str] | None) -> dict[str, Any]:
     wrong = [pair for pair in pairs or [] if "=" not in pair]
     if wrong:
         raise UserError(f"write NAME=VALUE, not {', '.join(wrong)}")
-    split = (pair.split("=", 1) for pair in pairs or [])
-    return {name.strip(): yaml.safe_load(value) for name, value in split}
+    values = {}
+    for pair in pairs or []:
+        name, value = pair.split("=", 1)
+        try:
+            values[name.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"{pair} cannot be read: the value is not YAML ({error})") from error
+    return values
 
 
 def _reporter() -> Any:

@@ -15,7 +15,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from envs.core.world import Array, World
-from ppo_marketing.errors import PpoMarketingError
+from ppo_marketing.errors import PpoMarketingError, UserError
 from ppo_marketing.policy import Actor
 
 CeilingKind = Literal["realised", "expected"]
@@ -33,7 +33,11 @@ class ImplausibleClaim(PpoMarketingError):
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95 % interval, from `effective_n` independent episodes."""
+    """A number with its 95 % interval over `effective_n` episodes, independent given the world.
+
+    The interval says how far other episodes of the same simulator would lie, not how wrong the
+    simulator itself may be: that is what its fidelity report is for.
+    """
 
     value: float
     low: float
@@ -77,11 +81,13 @@ class Evidence:
     """The judgement of one policy in one world.
 
     `headroom` is ceiling / best rule - 1: what could be gained at most. `gap_closed` is the share
-    of the best rule's distance to the ceiling that the policy closes.
+    of the best rule's distance to the ceiling that the policy closes. `empty_episodes` were left
+    out: nothing could be earned in them.
     """
 
     world: str
     episodes: int
+    empty_episodes: int
     seed: int
     rows: tuple[Row, ...]
     best_rule: str
@@ -159,6 +165,20 @@ def ceiling_of(
     return ceiling(world, world.initial(episodes, np.random.default_rng([seed, 0])))
 
 
+def telling_episodes(ceiling: Array, kind: CeilingKind) -> NDArray[np.bool_]:
+    """Which episodes say anything, `[n]`: where hindsight itself earns nothing, no choice matters.
+
+    Raises UserError where there is none.
+    """
+    telling = np.asarray(ceiling > 0) if kind == "realised" else np.ones(len(ceiling), bool)
+    if not telling.any() or not ceiling.sum() > 0:
+        raise UserError(
+            "nothing can be earned in any of the simulated episodes: check the budget, the caps "
+            "and targets, and whether the log has any response at all"
+        )
+    return telling
+
+
 def shares(value: Array, ceiling: Array, kind: CeilingKind) -> NDArray[np.float64]:
     """Each episode's value as a share of what could be earned, `[..., n]`.
 
@@ -199,11 +219,15 @@ def judge_played(
 ) -> Evidence:
     """Compare what the actors made of the same episodes.
 
-    Raises ImplausibleClaim where any actor's value exceeds the ceiling by more than rounding.
+    Raises:
+        ImplausibleClaim: an actor's value exceeds the ceiling by more than rounding.
+        UserError: nothing could be earned in any episode.
     """
-    value = np.array([p.kpis[value_kpi] for p in played])  # [actors, n]
-    events = np.array([p.kpis[event_kpi] for p in played])
-    assert (ceiling > 0).all(), "an episode in which nothing can be earned says nothing"
+    telling = telling_episodes(ceiling, ceiling_kind)
+    empty = int((~telling).sum())
+    ceiling = ceiling[telling]
+    value = np.array([p.kpis[value_kpi][telling] for p in played])  # [actors, n]
+    events = np.array([p.kpis[event_kpi][telling] for p in played])
     share = shares(value, ceiling, ceiling_kind)
 
     rng = np.random.default_rng([seed, 2])
@@ -252,7 +276,7 @@ def judge_played(
                 value=estimate(float(value[i].mean()), value_means[i], unit),
                 share_of_ceiling=estimate(float(share[i].mean()), share_means[i], "of ceiling"),
                 events=estimate(float(events[i].mean()), event_means[i], event_unit),
-                kpis={name: float(np.mean(total)) for name, total in p.kpis.items()},
+                kpis={name: float(np.mean(total[telling])) for name, total in p.kpis.items()},
                 chosen=chosen.get(p.name, {}),
                 policy_lift=None
                 if i == me
@@ -267,6 +291,7 @@ def judge_played(
     return Evidence(
         world=world,
         episodes=n,
+        empty_episodes=empty,
         seed=seed,
         rows=tuple(rows),
         best_rule=played[best].name,

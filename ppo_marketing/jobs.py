@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,11 +17,13 @@ import yaml
 from envs import load_decision
 from envs.core.decision import Calibration, Decision
 from envs.core.log import LogTable
+from envs.core.settings import load_settings, settings_text
 from envs.core.world import Array
 from ppo_marketing import pipeline, report
-from ppo_marketing.config import PROJECT, LogSection, RunConfig, build
+from ppo_marketing.config import LogSection, RunConfig, build
 from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import Judgement
+from ppo_marketing.files import folder_sha256, made, read_json, written_whole
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy, save_policy, write_atomically
 from ppo_marketing.ppo.run import TrainingRow
@@ -30,7 +32,8 @@ from ppo_marketing.ppo.train import TrainResult
 from ppo_marketing.progress import Reporter
 from ppo_marketing.tracking import Run, open_tracker
 
-CACHE = PROJECT / "data" / "cache"
+START = "start"
+"""Where a policy's folder keeps the agent that training started from."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,25 @@ class RunSummary:
     seconds_of_training: float
 
 
+class Trained(NamedTuple):
+    """A training's result, the agent it started from and the settings that both act under."""
+
+    result: TrainResult
+    start: Agent
+    settings: Any
+
+
+class Prepared(NamedTuple):
+    """A log that was read whole, and the settings that go with it."""
+
+    log: LogTable
+    settings: Any
+
+    def about(self) -> dict[str, Any]:
+        """Where the log came from, as kept beside what is fitted to it."""
+        return {"source": self.log.source, "sha256": self.log.sha256, "rows": self.log.rows}
+
+
 def decision_named(name: str) -> Decision:
     """The card; an unknown name is the user's error."""
     with pipeline.as_user_error():
@@ -56,17 +78,16 @@ def generate(decision: Decision, preset: str, days: int, seed: int, path: Path) 
     if preset not in decision.presets:
         known = ", ".join(decision.presets)
         raise UserError(f"there is no preset {preset!r} of {decision.name}: choose one of {known}")
-    table = decision.generate(preset, days, np.random.default_rng(seed))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
-    pq.write_table(table, temporary, write_page_checksum=True)
-    temporary.replace(path)
+    table = decision.generate(preset, days, pipeline.stream(seed, pipeline.SAMPLE))
+    made(path.parent)
+    with written_whole(path) as temporary:
+        pq.write_table(table, temporary, write_page_checksum=True)
     return int(table.num_rows)
 
 
-def validate(decision: Decision, section: LogSection) -> dict[str, Any]:
+def validate(decision: Decision, section: LogSection, project: Path) -> dict[str, Any]:
     """Read a log whole and say what it holds."""
-    log = pipeline.read(decision, section, CACHE)
+    log = pipeline.read(decision, section, _cache(project))
     return {
         "source": log.source,
         "sha256": log.sha256,
@@ -84,18 +105,17 @@ def calibrate(
     decision: Decision, config: RunConfig, folder: Path, reporter: Reporter
 ) -> Calibration:
     """Fit the market to the log and keep it in `folder`."""
-    log, settings = _log_and_settings(decision, config, reporter)
-    with reporter.stage("calibrating the simulator"):
-        calibration = pipeline.calibrate(decision, log, settings, config.seed)
-        calibration.save(folder)
-    _write_json(folder / "settings.json", dataclasses.asdict(settings))
-    return calibration
+    return _calibrated(decision, _prepare(decision, config, reporter), config, folder, reporter)
 
 
-def _log_and_settings(
-    decision: Decision, config: RunConfig, reporter: Reporter
-) -> tuple[LogTable, Any]:
+def _cache(project: Path) -> Path:
+    return project / "data" / "cache"
+
+
+def _prepare(decision: Decision, config: RunConfig, reporter: Reporter) -> Prepared:
+    """The log, read whole; of a user's own log nothing is written outside the cache."""
     section, sample = config.log, config.log.path is None
+    settings = pipeline.given_settings(decision, config.environment, sample=sample)
     if sample:
         path = config.output / "sample-log.parquet"
         with reporter.stage(f"generating a sample log of {section.days} days") as stage:
@@ -103,28 +123,37 @@ def _log_and_settings(
             stage.reach(1, f"{rows:,} rows")
         section = section.model_copy(update={"path": path})
     with reporter.stage("validating the log") as stage:
-        log = pipeline.read(decision, section, CACHE)
+        log = pipeline.read(decision, section, _cache(config.project))
         stage.reach(1, f"{log.rows:,} rows")
-    return log, pipeline.settle(decision, log, config.environment, sample=sample)
+    return Prepared(log, settings if sample else pipeline.settle(decision, log, settings))
 
 
-def load_calibration(decision: Decision, folder: Path) -> tuple[Calibration, Any]:
-    """A calibration and the settings it was made with.
+def _calibrated(
+    decision: Decision, prepared: Prepared, config: RunConfig, folder: Path, reporter: Reporter
+) -> Calibration:
+    with reporter.stage("calibrating the simulator"):
+        calibration = pipeline.calibrate(decision, prepared.log, prepared.settings, config.seed)
+        made(folder.parent)
+        with pipeline.as_user_error():
+            calibration.save(folder)
+        write_atomically(folder / "settings.json", settings_text(prepared.settings).encode())
+        _write_json(folder / "log.json", prepared.about())
+        report.fidelity_figure(calibration.fidelity).savefig(folder / "fidelity.png", dpi=110)
+    return calibration
 
-    Raises UserError where the folder is not one.
-    """
+
+def _load_calibration(decision: Decision, folder: Path) -> tuple[Calibration, Any]:
+    """A calibration and the settings it was made with."""
     with pipeline.as_user_error():
         calibration = decision.load_calibration(folder)
-    return calibration, _read_settings(decision, folder)
+        return calibration, load_settings(folder, decision.settings_type)
 
 
-def _read_settings(decision: Decision, folder: Path) -> Any:
-    path = folder / "settings.json"
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}; make the folder again") from error
-    return build(decision.settings_type, saved, decision.name)
+def _record_calibration(run: Run, calibration: Calibration, about: Mapping[str, Any]) -> None:
+    """Tell the tracker what was learned from and whether it can be believed."""
+    run.dataset("log", sha256=about["sha256"], rows=about["rows"], source=about["source"])
+    run.json("fidelity", calibration.fidelity.as_dict())
+    run.figure("fidelity.png", report.fidelity_figure(calibration.fidelity))
 
 
 def train(
@@ -134,13 +163,12 @@ def train(
     config: RunConfig,
     reporter: Reporter,
     run: Run,
-) -> tuple[TrainResult, Any]:
-    """Train through the calibrated simulator and keep the policy; returns the anchored settings."""
+) -> Trained:
+    """Train through the calibrated simulator and keep the policy with its start."""
     pipeline.require_fidelity(calibration, config.accept_failed_fidelity)
     with reporter.stage("tuning the rules on history"):
         rules = pipeline.tuned_rules(decision, calibration, settings, config.seed)
         settings = pipeline.anchored(decision, settings, rules)
-    _refuse_other_training(config, settings, calibration.data_sha256)
     total = config.training.total_steps
 
     with reporter.stage("training PPO", total) as stage, stop_on_signals() as stop:
@@ -154,17 +182,19 @@ def train(
             decision, calibration, settings, config.training, config.seed,
             checkpoint=config.output / "checkpoint.pt", on_update=on_update, stop=stop,
         )  # fmt: skip
-    keep_policy(result.best, settings, config.output / "policy")
-    example = _observations(calibration, settings, config.seed)
-    run.policy(
-        config.output / "policy",
-        observation_example=example,
-        action_example=result.best.act(
-            example, np.random.default_rng(config.seed), deterministic=True
-        ),
+    start = pipeline.untrained(
+        calibration.history_world(settings),
+        pipeline.ppo_config(decision, config.training),
+        config.seed,
     )
+    trained = Trained(result, start, settings)
+    folder = config.output / "policy"
+    _keep_policy(trained, calibration, folder)
+    example = _observations(calibration, settings, config.seed)
+    action = result.best.act(example, np.random.default_rng(config.seed), deterministic=True)
+    run.policy(folder, observation_example=example, action_example=action)
     run.figure("training.png", report.training_figure(result.history))
-    return result, settings
+    return trained
 
 
 def _observations(calibration: Calibration, settings: Any, seed: int) -> Array:
@@ -179,10 +209,13 @@ def _observations(calibration: Calibration, settings: Any, seed: int) -> Array:
     return world.observe(state)
 
 
-def keep_policy(agent: Agent, settings: Any, folder: Path) -> None:
-    """Write the policy and the settings it acts under."""
-    save_policy(agent, folder)
-    _write_json(folder / "settings.json", dataclasses.asdict(settings))
+def _keep_policy(trained: Trained, calibration: Calibration, folder: Path) -> None:
+    """Write the policy, its start, the settings they act under and what they were trained on."""
+    save_policy(trained.start, folder / START)
+    save_policy(trained.result.best, folder)
+    write_atomically(folder / "settings.json", settings_text(trained.settings).encode())
+    seen = {"data_sha256": calibration.data_sha256, "before": calibration.judged_from.isoformat()}
+    _write_json(folder / "trained-on.json", seen)
 
 
 def evaluate(
@@ -190,6 +223,7 @@ def evaluate(
     calibration: Calibration,
     settings: Any,
     policy: Agent,
+    start: Agent,
     config: RunConfig,
     reporter: Reporter,
     run: Run,
@@ -197,12 +231,6 @@ def evaluate(
     """Judge a policy on the later part of the log and keep the evidence."""
     with reporter.stage("judging on days never seen"):
         rules = pipeline.tuned_rules(decision, calibration, settings, config.seed)
-        start = pipeline.untrained(
-            decision,
-            calibration.history_world(settings),
-            pipeline.ppo_config(decision, config.training),
-            config.seed,
-        )
         judgement = pipeline.judge_policy(
             decision, calibration, settings, policy, start, rules, config.evaluation, config.seed
         )
@@ -216,21 +244,15 @@ def evaluate(
     }
     _write_json(config.output / "evidence.json", record)
     run.json("evidence", record)
-    run.json("fidelity", calibration.fidelity.as_dict())
     run.metrics(_headline(judgement), config.training.total_steps)
-    page = report.markdown(
-        f"{decision.title}: {decision.question}",
-        judgement,
-        calibration,
-        config.accept_failed_fidelity,
-    )
+    page = report.markdown(decision, judgement, calibration, config.accept_failed_fidelity)
     write_atomically(config.output / "report.md", page.encode())
     for name, figure in {
         "fidelity.png": report.fidelity_figure(calibration.fidelity),
         "evidence.png": report.evidence_figure(judgement.later),
     }.items():
         figure.savefig(config.output / name, dpi=110)
-        run.figure(name, figure)
+    run.figure("evidence.png", report.evidence_figure(judgement.later))
     return judgement
 
 
@@ -254,28 +276,31 @@ def run_line(config: RunConfig, reporter: Reporter) -> RunSummary:
     """The whole line: log, calibration, training, evidence, all tracked as one run."""
     decision = decision_named(config.decision)
     pipeline.ppo_config(decision, config.training)
-    config.output.mkdir(parents=True, exist_ok=True)
-    _write_yaml(config.output / "config.yaml", config.as_values())
+    prepared = _prepare(decision, config, reporter)
+    own = _identity(config, prepared.settings, prepared.log.sha256)
+    _refuse_other_training(config.output, own)
+    _begin(config, own)
     with reporter.stage("opening the tracker"):
         tracker = open_tracker(config.project)
-    log, settings = _log_and_settings(decision, config, reporter)
     with tracker.start(
-        decision.name, config.output.name, params=config.as_values(), tags=_tags(config, log.sha256)
+        decision.name, config.output.name, params=config.as_values(), tags=_tags(config)
     ) as run:
-        run.dataset("log", sha256=log.sha256, rows=log.rows, source=log.source)
-        with reporter.stage("calibrating the simulator"):
-            calibration = pipeline.calibrate(decision, log, settings, config.seed)
-            _replace_folder(config.output / "calibration", calibration)
-        _write_json(config.output / "calibration" / "settings.json", dataclasses.asdict(settings))
-        result, settings = train(decision, calibration, settings, config, reporter, run)
-        judgement = evaluate(decision, calibration, settings, result.best, config, reporter, run)
+        calibration = _calibrated(
+            decision, prepared, config, config.output / "calibration", reporter
+        )
+        _record_calibration(run, calibration, prepared.about())
+        trained = train(decision, calibration, prepared.settings, config, reporter, run)
+        judgement = evaluate(
+            decision, calibration, trained.settings, trained.result.best, trained.start,
+            config, reporter, run,
+        )  # fmt: skip
     return RunSummary(
         output=config.output,
         run_id=run.id,
         judgement=judgement,
         calibration=calibration,
-        training=result,
-        seconds_of_training=result.history[-1].seconds,
+        training=trained.result,
+        seconds_of_training=trained.result.history[-1].seconds,
     )
 
 
@@ -283,80 +308,96 @@ def train_only(
     decision: Decision, folder: Path, config: RunConfig, reporter: Reporter
 ) -> TrainResult:
     """`train`: from a saved calibration to a saved policy; an unfinished training is resumed."""
-    calibration, settings = load_calibration(decision, folder)
-    if config.environment:
-        settings = build(
-            decision.settings_type, {**vars(settings), **config.environment}, decision.name
-        )
+    calibration, settings = _load_calibration(decision, folder)
+    settings = build(
+        decision.settings_type, {**vars(settings), **config.environment}, decision.name
+    )
+    pipeline.ppo_config(decision, config.training)
     pipeline.require_fidelity(calibration, config.accept_failed_fidelity)
-    config.output.mkdir(parents=True, exist_ok=True)
-    _write_yaml(config.output / "config.yaml", config.as_values())
+    own = _identity(config, settings, folder_sha256(folder, "calibration.json"))
+    _refuse_other_training(config.output, own)
+    _begin(config, own)
     with open_tracker(config.project).start(
-        decision.name,
-        f"train {config.output.name}",
-        params=config.as_values(),
-        tags=_tags(config, calibration.data_sha256),
+        decision.name, f"train {config.output.name}", params=config.as_values(), tags=_tags(config)
     ) as run:
-        result, _ = train(decision, calibration, settings, config, reporter, run)
-    return result
+        _record_calibration(run, calibration, read_json(folder / "log.json"))
+        return train(decision, calibration, settings, config, reporter, run).result
 
 
 def evaluate_only(
     decision: Decision, folder: Path, policy_folder: Path, config: RunConfig, reporter: Reporter
 ) -> Judgement:
     """`evaluate`: a saved policy against a saved calibration."""
-    calibration, _ = load_calibration(decision, folder)
-    policy = load_policy(policy_folder)
-    settings = _read_settings(decision, policy_folder)
-    config.output.mkdir(parents=True, exist_ok=True)
+    calibration, _ = _load_calibration(decision, folder)
+    policy, start = load_policy(policy_folder), load_policy(policy_folder / START)
+    with pipeline.as_user_error():
+        settings: Any = load_settings(policy_folder, decision.settings_type)
+    _refuse_seen_days(policy_folder, calibration)
+    made(config.output)
     with open_tracker(config.project).start(
         decision.name,
         f"evaluate {policy_folder.name}",
         params=config.as_values(),
-        tags=_tags(config, calibration.data_sha256),
+        tags=_tags(config),
     ) as run:
-        return evaluate(decision, calibration, settings, policy, config, reporter, run)
+        _record_calibration(run, calibration, read_json(folder / "log.json"))
+        return evaluate(decision, calibration, settings, policy, start, config, reporter, run)
 
 
-def _tags(config: RunConfig, data_sha256: str) -> dict[str, str]:
+def forget_finished(output: Path) -> None:
+    """Let a finished run in `output` be made anew; an unfinished one is left to be resumed."""
+    if (output / "evidence.json").exists():
+        for name in ("checkpoint.pt", "checkpoint.json", "evidence.json"):
+            (output / name).unlink(missing_ok=True)
+
+
+def _refuse_seen_days(policy_folder: Path, calibration: Calibration) -> None:
+    """Refuse to judge a policy on days that it was trained on."""
+    seen = read_json(policy_folder / "trained-on.json")
+    if date.fromisoformat(seen["before"]) > calibration.judged_from:
+        raise UserError(
+            f"the policy in {policy_folder} was trained on days before {seen['before']}, and this "
+            f"calibration judges on days from {calibration.judged_from} on: the policy has seen "
+            f"them. Calibrate on a log whose last third begins on {seen['before']} or later"
+        )
+
+
+def _tags(config: RunConfig) -> dict[str, str]:
     accepted = config.accept_failed_fidelity
+    return {} if accepted is None else {"fidelity.accepted_because": accepted}
+
+
+def _identity(config: RunConfig, settings: Any, learned_from: str) -> dict[str, Any]:
+    """What makes a training this one and no other."""
     return {
-        "data.sha256": data_sha256,
-        **({"fidelity.accepted_because": accepted} if accepted is not None else {}),
-    }
-
-
-def _refuse_other_training(config: RunConfig, settings: Any, data_sha256: str) -> None:
-    """Refuse to resume what is not this training: its settings, its seed, its log."""
-    own = {
         "decision": config.decision,
         "seed": config.seed,
         "training": config.as_values()["training"],
-        "environment": dataclasses.asdict(settings),
-        "log": data_sha256,
+        "environment": json.loads(settings_text(settings)),
+        "learned from": learned_from,
     }
-    mark = config.output / "checkpoint.json"
-    text = json.dumps(own, sort_keys=True)
-    if mark.exists() and (config.output / "checkpoint.pt").exists():
-        kept = json.loads(mark.read_text(encoding="utf-8"))
-        differing = [name for name, value in json.loads(text).items() if kept.get(name) != value]
-        if differing:
-            raise UserError(
-                f"{config.output} holds another training; it differs in {', '.join(differing)}. "
-                "Choose another --output, or delete its checkpoint.pt to train anew"
-            )
-    write_atomically(mark, text.encode())
 
 
-def _replace_folder(folder: Path, calibration: Calibration) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
-    calibration.save(folder)
+def _refuse_other_training(output: Path, own: Mapping[str, Any]) -> None:
+    """Refuse to resume what is not this training: its settings, its seed, its data."""
+    if not (output / "checkpoint.pt").exists() or not (output / "checkpoint.json").exists():
+        return
+    kept = read_json(output / "checkpoint.json")
+    differing = [name for name, value in own.items() if kept.get(name) != value]
+    if differing:
+        raise UserError(
+            f"{output} holds another training; it differs in {', '.join(differing)}. "
+            "Choose another --output, or delete its checkpoint.pt to train anew"
+        )
+
+
+def _begin(config: RunConfig, own: Mapping[str, Any]) -> None:
+    """Make the run's folder and say in it what it is of."""
+    made(config.output)
+    text = yaml.safe_dump(config.as_values(), sort_keys=False)
+    write_atomically(config.output / "config.yaml", text.encode())
+    _write_json(config.output / "checkpoint.json", own)
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     write_atomically(path, (json.dumps(values, indent=1, default=str) + "\n").encode())
-
-
-def _write_yaml(path: Path, values: Mapping[str, Any]) -> None:
-    write_atomically(path, yaml.safe_dump(dict(values), sort_keys=False).encode())

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from envs.core.calibration_folder import DamagedFile
 from envs.core.decision import Calibration, Decision, Rule
 from envs.core.log import LogError, LogTable, read_log
 from envs.core.vector import RegretVectorEnv, WorldVectorEnv
 from envs.core.world import HindsightWorld, World
 from ppo_marketing.config import EvaluationSection, LogSection, TrainingSection, build
-from ppo_marketing.errors import UserError
+from ppo_marketing.errors import IntegrityError, UserError
 from ppo_marketing.evaluation import (
     Evidence,
     Judgement,
@@ -28,6 +29,7 @@ from ppo_marketing.evaluation import (
     judge_played,
     play,
     shares,
+    telling_episodes,
 )
 from ppo_marketing.policy import Actor, PolicyActor
 from ppo_marketing.ppo.agent import Agent
@@ -37,7 +39,17 @@ from ppo_marketing.ppo.signals import StopSignal
 from ppo_marketing.ppo.train import TrainResult, train
 
 # Streams of the run's seed, one a purpose, so that none shifts another.
-CALIBRATE, TRAIN_DAYS, VALIDATION_DAYS, JUDGING_DAYS, EARLIER_DAYS, TUNE, UNTRAINED = range(7)
+# They count from 100: default_rng([s, 0]) is default_rng(s), and evaluation uses the small numbers.
+(
+    SAMPLE,
+    CALIBRATE,
+    TRAIN_EPISODES,
+    VALIDATION_EPISODES,
+    JUDGING_EPISODES,
+    EARLIER_EPISODES,
+    TUNE,
+    UNTRAINED,
+) = range(100, 108)
 
 
 def stream(seed: int, purpose: int) -> np.random.Generator:
@@ -47,9 +59,11 @@ def stream(seed: int, purpose: int) -> np.random.Generator:
 
 @contextmanager
 def as_user_error() -> Iterator[None]:
-    """Turn what the decisions refuse (their ValueErrors) into the engine's bad-data error."""
+    """Turn what the decisions refuse (their ValueErrors) into the engine's bad-data errors."""
     try:
         yield
+    except DamagedFile as error:
+        raise IntegrityError(str(error)) from error
     except (LogError, ValueError) as error:
         raise UserError(str(error)) from error
 
@@ -68,12 +82,16 @@ def read(decision: Decision, section: LogSection, cache: Path) -> LogTable:
         )
 
 
-def settle(decision: Decision, log: LogTable, given: dict[str, Any], *, sample: bool) -> Any:
-    """The decision's settings: given ones over the sample's or the log's own."""
+def given_settings(decision: Decision, given: dict[str, Any], *, sample: bool) -> Any:
+    """The decision's settings: the given ones over the sample's or the plain defaults."""
     base = decision.sample_settings() if sample else decision.settings_type()
-    settings: Any = build(decision.settings_type, {**vars(base), **given}, decision.name)
+    return build(decision.settings_type, {**vars(base), **given}, decision.name)
+
+
+def settle(decision: Decision, log: LogTable, settings: Any) -> Any:
+    """The settings with what the log itself says filled in."""
     with as_user_error():
-        return settings if sample else decision.settle(log, settings)
+        return decision.settle(log, settings)
 
 
 def calibrate(decision: Decision, log: LogTable, settings: Any, seed: int) -> Calibration:
@@ -110,8 +128,8 @@ def ppo_config(decision: Decision, training: TrainingSection) -> PPOConfig:
     return build(PPOConfig, {**decision.ppo, **training.ppo}, "training.ppo")
 
 
-def untrained(decision: Decision, world: World[Any], config: PPOConfig, seed: int) -> Agent:
-    """The start: the rule itself."""
+def untrained(world: World[Any], config: PPOConfig, seed: int) -> Agent:
+    """The agent that training starts from: it does what the rule does."""
     return Agent.create(
         world.observation_space, world.action_space, config, stream(seed, UNTRAINED)
     )
@@ -128,21 +146,23 @@ def learn(
     on_update: Callable[[TrainingRow], None] | None = None,
     stop: StopSignal | None = None,
 ) -> TrainResult:
-    """Train PPO on simulated episodes; fresh ones of the same market choose the best update."""
+    """Train PPO from the rule itself; fresh simulated episodes choose the best update."""
     shaped = training.regret and isinstance(training_world, HindsightWorld)
     env = (RegretVectorEnv if shaped else WorldVectorEnv)(training_world, training.copies)
     episodes = training.validation_episodes
     ceiling = ceiling_of(validation_world, episodes, seed, decision.ceiling)
+    telling = telling_episodes(ceiling, decision.ceiling_kind)
 
     def validation_score(agent: Agent) -> float:
         actor = PolicyActor("candidate", agent)
-        played = play(actor, validation_world, episodes, seed, "policy")
-        share = shares(played.kpis[decision.value_kpi], ceiling, decision.ceiling_kind)
-        return float(share.mean())
+        value = play(actor, validation_world, episodes, seed, "policy").kpis[decision.value_kpi]
+        return float(shares(value[telling], ceiling[telling], decision.ceiling_kind).mean())
 
+    config = ppo_config(decision, training)
     return train(
         env,
-        ppo_config(decision, training),
+        config,
+        agent=untrained(training_world, config, seed),
         total_steps=training.total_steps,
         seed=seed,
         checkpoint=checkpoint,
@@ -165,9 +185,9 @@ def learn_from_calibration(
     """Train through the calibrated simulator."""
     return learn(
         decision,
-        calibration.training_world(training.episodes, settings, stream(seed, TRAIN_DAYS)),
+        calibration.training_world(training.episodes, settings, stream(seed, TRAIN_EPISODES)),
         calibration.training_world(
-            training.validation_episodes, settings, stream(seed, VALIDATION_DAYS)
+            training.validation_episodes, settings, stream(seed, VALIDATION_EPISODES)
         ),
         training,
         seed,
@@ -238,8 +258,8 @@ def judge_policy(
     """Judge on the later part, which nothing was fitted to or trained on, and on the earlier."""
     contest = Contest(policy, start, rules, decision.logging_rule(calibration), decision.do_nothing)
     episodes = evaluation.episodes
-    later = calibration.judging_world(episodes, settings, stream(seed, JUDGING_DAYS))
-    earlier = calibration.training_world(episodes, settings, stream(seed, EARLIER_DAYS))
+    later = calibration.judging_world(episodes, settings, stream(seed, JUDGING_EPISODES))
+    earlier = calibration.training_world(episodes, settings, stream(seed, EARLIER_EPISODES))
     logged = calibration.heldout_world(settings)
 
     def judged(world: World[Any], title: str, episodes: int) -> Evidence:
@@ -260,4 +280,4 @@ def judge_policy(
 
 def anchored(decision: Decision, settings: Any, rules: Sequence[Rule[Any]]) -> Any:
     """The settings with the agent's action 0 on the best closed-form rule."""
-    return decision.anchored(replace(settings), rules)
+    return decision.anchored(settings, rules)

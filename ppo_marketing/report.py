@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.table import Table
 
-from envs.core.decision import Calibration
+from envs.core.decision import Calibration, Decision
 from envs.core.fidelity import FidelityReport
 from ppo_marketing.evaluation import Estimate, Evidence, Judgement, Row
 from ppo_marketing.ppo.run import TrainingRow
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KIND_WORDS = {
-    "ceiling": "ceiling (hindsight)",
+    "ceiling": "ceiling",
     "policy": "learned policy",
     "untrained": "PPO before training",
     "rule": "rule",
@@ -26,12 +26,13 @@ KIND_WORDS = {
 }
 
 
-def evidence_table(evidence: Evidence) -> Table:
-    """One row an actor: value, share of the ceiling, lift of the policy, spend."""
-    table = Table(title=f"{evidence.world} ({evidence.episodes} episodes)", title_justify="left")
+def evidence_table(evidence: Evidence, per: str) -> Table:
+    """One row an actor: value an episode (`per`), share of the ceiling, lift of the policy."""
+    table = Table(title=f"{evidence.world} ({_count(evidence)})", title_justify="left")
     unit = evidence.policy.value.unit
+    form = _value_form(evidence)
     table.add_column("who decides")
-    table.add_column(f"value a day, {unit} [95 %]", justify="right")
+    table.add_column(f"value per {per}, {unit} [95 %]", justify="right")
     table.add_column("of the ceiling [95 %]", justify="right")
     table.add_column("PPO's lift, points [95 %]", justify="right")
     table.add_column("P(lift > 0)", justify="right")
@@ -40,13 +41,25 @@ def evidence_table(evidence: Evidence) -> Table:
         best = " (best rule)" if row.name == evidence.best_rule else ""
         table.add_row(
             f"{_title(row)}{best}",
-            _with_interval(row.value, ".2f"),
+            _with_interval(row.value, form),
             _with_interval(_scaled(row.share_of_ceiling), ".1f", "%"),
             "" if row.policy_lift is None else _with_interval(_scaled(row.policy_lift), "+.2f"),
             "" if row.probability_of_lift is None else f"{row.probability_of_lift:.3f}",
             style="bold" if row.kind == "policy" else None,
         )
     return table
+
+
+def _count(evidence: Evidence) -> str:
+    left_out = evidence.empty_episodes
+    without = f"; {left_out} in which nothing can be earned left out" if left_out else ""
+    return f"{evidence.episodes:,} episodes{without}"
+
+
+def _value_form(evidence: Evidence) -> str:
+    """Four digits of the largest value, and cents at least."""
+    largest = max(abs(row.value.value) for row in evidence.rows)
+    return f",.{max(2, 3 - int(np.floor(np.log10(largest))))}f" if largest > 0 else ".2f"
 
 
 def _title(row: Row) -> str:
@@ -105,16 +118,16 @@ def optimism(judgement: Judgement) -> str:
 
 
 def markdown(
-    title: str,
+    decision: Decision,
     judgement: Judgement,
     calibration: Calibration,
     fidelity_accepted: str | None,
 ) -> str:
     """The run's report as a page of Markdown."""
-    parts = [f"# {title}", ""]
+    parts = [f"# {decision.title}: {decision.question}", ""]
     parts += [conclusion(judgement.later), "", optimism(judgement), ""]
     for evidence in judgement.shown:
-        parts += [_markdown_evidence(evidence), ""]
+        parts += [_markdown_evidence(evidence, decision.episode), ""]
     parts += ["## Can the simulator be believed?", ""]
     parts += ["| check | value | allowed | n | verdict |", "|---|---|---|---|---|"]
     parts += [
@@ -129,27 +142,28 @@ def markdown(
     return "\n".join(parts) + "\n"
 
 
-def _markdown_evidence(evidence: Evidence) -> str:
+def _markdown_evidence(evidence: Evidence, per: str) -> str:
     unit = evidence.policy.value.unit
     ordered = sorted(evidence.rows, key=lambda row: -row.share_of_ceiling.value)
     lines = [
         f"## {evidence.world}",
         "",
-        f"{evidence.episodes} episodes, seed {evidence.seed}, intervals of 95 % paired by episode.",
+        f"{_count(evidence)}, seed {evidence.seed}, intervals of 95 % paired by episode.",
         "",
-        f"| who decides | value, {unit} | of the ceiling | PPO's lift, points | P(lift > 0) |",
+        f"| who decides | value per {per}, {unit} | of the ceiling | PPO's lift, points "
+        "| P(lift > 0) |",
         "|---|---|---|---|---|",
-        *(f"| {_cells(row)} |" for row in ordered),
+        *(f"| {_cells(row, _value_form(evidence))} |" for row in ordered),
     ]
     return "\n".join(lines)
 
 
-def _cells(row: Row) -> str:
+def _cells(row: Row, form: str) -> str:
     chosen = ", ".join(f"{name} {value:.3g}" for name, value in row.chosen.items())
     name = f"{row.name} ({KIND_WORDS[row.kind]}{'; ' + chosen if chosen else ''})"
     lift = "" if row.policy_lift is None else _with_interval(_scaled(row.policy_lift), "+.2f")
     chance = "" if row.probability_of_lift is None else f"{row.probability_of_lift:.3f}"
-    value = _with_interval(row.value, ".2f")
+    value = _with_interval(row.value, form)
     share = _with_interval(_scaled(row.share_of_ceiling), ".1f", " %")
     return " | ".join([name, value, share, lift, chance])
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+
+from envs.bidding.fit import BiddingCalibration
+from ppo_marketing.config import PROJECT
+from ppo_marketing.jobs import forget_finished
 
 COMMAND = [sys.executable, "-m", "ppo_marketing"]
 QUICK = {
@@ -25,12 +31,19 @@ QUICK = {
 
 
 def call(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return call_in(PROJECT, *arguments, **variables)
+
+
+def call_in(
+    folder: Path, *arguments: str | Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, **QUICK, **variables},
+        cwd=folder,
+        env={**os.environ, **QUICK, "PYTHONPATH": str(PROJECT), **variables},
     )
 
 
@@ -93,8 +106,11 @@ def test_validate_prints_what_the_log_holds(sample: Path) -> None:
     assert report["rows"] == pq.read_metadata(sample).num_rows
 
 
+@pytest.mark.parametrize(
+    "command", [("calibrate", "bidding"), ("run", "--decision", "bidding", "--log")]
+)
 def test_a_broken_log_exits_with_3_listing_every_problem_and_writes_nothing(
-    sample: Path, tmp_path: Path
+    sample: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     table = pq.read_table(sample).to_pandas()
     table.loc[3, "pctr"] = 1.7
@@ -102,11 +118,56 @@ def test_a_broken_log_exits_with_3_listing_every_problem_and_writes_nothing(
     broken = tmp_path / "broken.parquet"
     table.to_parquet(broken)
     out = tmp_path / "out"
-    finished = call("calibrate", "bidding", broken, "--output", out)
+    project = tmp_path / "project"
+    project.mkdir()
+    finished = call(*command, broken, "--output", out, PPO_MARKETING_PROJECT=str(project))
     assert finished.returncode == 3
     assert "pctr" in finished.stderr
     assert "bid_cpm" in finished.stderr
     assert not out.exists()
+    assert not list(project.iterdir())
+
+
+LOG = "sample.parquet"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "message"),
+    [
+        (("validate", "bidding", LOG, "--reader-option", "day=abc"), {}, "reader_options.day"),
+        (("calibrate", "bidding", LOG, "--set", "tightness=[1"), {}, "the value is not YAML"),
+        (("calibrate", "bidding", LOG, "--set", "tightness"), {}, "write NAME=VALUE"),
+        (("calibrate", "bidding", LOG, "--set", "gian=2"), {}, "did you mean gain?"),
+        (("run", "--decision", "bidding"), {"PPO_MARKETING_TRAINING": "abc"}, "JSON object"),
+        (("generate", "bidding", "-o", "sample.parquet/below.parquet"), {}, "cannot write"),
+        (("generate", "bidding", "-o", "x.parquet", "--preset", "calm"), {}, "choose one of"),
+        (("train", "bidding", "--calibration", "nowhere"), {}, "no readable calibration.json"),
+    ],
+)
+def test_every_wrong_request_exits_with_3_and_a_sentence(
+    sample: Path,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    variables: dict[str, str],
+    message: str,
+) -> None:
+    shutil.copy(sample, tmp_path / LOG)
+    finished = call_in(
+        tmp_path, *arguments, PPO_MARKETING_OUTPUT=str(tmp_path / "out"), **variables
+    )
+    assert finished.returncode == 3, finished.stderr
+    assert message in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [LOG]
+
+
+def test_a_folder_of_somebody_elses_files_is_never_replaced(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "calibration").mkdir(parents=True)
+    (tmp_path / "out" / "calibration" / "cat.jpg").write_text("meow")
+    finished = call("calibrate", "bidding", sample, "--output", tmp_path / "out")
+    assert finished.returncode == 3
+    assert "not a calibration" in finished.stderr
+    assert (tmp_path / "out" / "calibration" / "cat.jpg").read_text() == "meow"
 
 
 def test_a_log_of_one_day_is_too_short_to_calibrate(tmp_path: Path) -> None:
@@ -135,7 +196,7 @@ def test_the_whole_line_leaves_policy_evidence_and_report(whole_line: tuple[Path
     assert {name: saved[name] for name in printed} == printed
     assert set(printed) == {"later", "logged", "earlier", "optimism_gap"}
     assert saved["config"]["accept_failed_fidelity"].startswith("nine days")
-    for name in ("report.md", "fidelity.png", "evidence.png", "config.yaml"):
+    for name in ("report.md", "fidelity.png", "calibration/fidelity.png", "config.yaml"):
         assert (folder / "out" / name).stat().st_size > 0, name
     report = (folder / "out" / "report.md").read_text()
     assert "nine days are few" in report or saved["fidelity_passed"]
@@ -172,9 +233,7 @@ def test_a_saved_policy_is_judged_alike_again(whole_line: tuple[Path, Any]) -> N
 def test_a_flipped_byte_in_the_policy_exits_with_6(whole_line: tuple[Path, Any]) -> None:
     folder, _ = whole_line
     damaged = folder / "damaged"
-    damaged.mkdir()
-    for path in (folder / "out" / "policy").iterdir():
-        (damaged / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(folder / "out" / "policy", damaged)
     weights = damaged / "policy.safetensors"
     content = bytearray(weights.read_bytes())
     content[-5] ^= 1
@@ -186,18 +245,62 @@ def test_a_flipped_byte_in_the_policy_exits_with_6(whole_line: tuple[Path, Any])
     assert finished.returncode == 6, finished.stderr
 
 
+def test_a_changed_record_of_a_calibration_exits_with_6(
+    whole_line: tuple[Path, Any], tmp_path: Path
+) -> None:
+    calibration = tmp_path / "calibration"
+    shutil.copytree(whole_line[0] / "out" / "calibration", calibration)
+    record = json.loads((calibration / "calibration.json").read_text())
+    record["fidelity"]["checks"][0]["value"] = 0.0
+    (calibration / "calibration.json").write_text(json.dumps(record))
+    finished = call("train", "bidding", "--calibration", calibration, "-o", tmp_path / "out")
+    assert finished.returncode == 6, finished.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_policy_is_not_judged_on_days_that_it_was_trained_on(
+    whole_line: tuple[Path, Any], tmp_path: Path
+) -> None:
+    out = whole_line[0] / "out"
+    policy = tmp_path / "policy"
+    shutil.copytree(out / "policy", policy)
+    seen = json.loads((policy / "trained-on.json").read_text())
+    (policy / "trained-on.json").write_text(json.dumps({**seen, "before": "2999-01-01"}))
+    finished = call(
+        "evaluate", "bidding", "--calibration", out / "calibration", "--policy", policy,
+        "--output", tmp_path / "out",
+    )  # fmt: skip
+    assert finished.returncode == 3
+    assert "the policy has seen them" in finished.stderr
+
+
+def test_a_finished_demonstration_is_made_anew_and_an_unfinished_one_resumed(
+    tmp_path: Path,
+) -> None:
+    for name in ("checkpoint.pt", "checkpoint.json"):
+        (tmp_path / name).write_text("kept")
+    forget_finished(tmp_path)
+    assert (tmp_path / "checkpoint.pt").exists()
+    (tmp_path / "evidence.json").write_text("{}")
+    forget_finished(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def _spoil_fidelity(calibration: Path) -> None:
     """Turn one check of a saved report into a failure, as a miscalibrated log would."""
-    record = json.loads((calibration / "calibration.json").read_text())
-    record["fidelity"]["checks"][0]["value"] = 99.0
-    (calibration / "calibration.json").write_text(json.dumps(record))
+    kept = BiddingCalibration.load(calibration)
+    first, *others = kept.fidelity.checks
+    wrong = replace(kept.fidelity, checks=(replace(first, value=99.0), *others))
+    for name in ("settings.json", "log.json"):
+        shutil.copy(calibration / name, calibration.parent / name)
+    replace(kept, fidelity=wrong).save(calibration)
+    for name in ("settings.json", "log.json"):
+        shutil.copy(calibration.parent / name, calibration / name)
 
 
 def test_training_on_a_failed_simulator_is_refused_unless_accepted_by_name(
     whole_line: tuple[Path, Any], tmp_path: Path
 ) -> None:
-    import shutil
-
     folder, _ = whole_line
     calibration = tmp_path / "calibration"
     shutil.copytree(folder / "out" / "calibration", calibration)

@@ -1,0 +1,69 @@
+"""Files at the edge: made, written whole, read; what fails is said in words."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ppo_marketing.errors import PpoMarketingError, UserError
+
+_NOT_THE_USERS_CHOICE = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+
+
+def made(folder: Path) -> Path:
+    """The folder, made with its parents.
+
+    Raises UserError where something else has its place, PpoMarketingError where the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return folder
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A temporary place to write to that becomes `path` when all went well, and is gone if not.
+
+    Raises UserError or PpoMarketingError as `made` does.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping that a JSON file holds.
+
+    Raises UserError where it cannot be read as one.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): make its folder again") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold a mapping: make its folder again")
+    return content
+
+
+def folder_sha256(folder: Path, record: str) -> str:
+    """The hash of a folder by its `record`, a file that holds the hashes of the others."""
+    return hashlib.sha256((folder / record).read_bytes()).hexdigest()
+
+
+def _unwritable(path: Path, error: OSError) -> PpoMarketingError:
+    kind = PpoMarketingError if error.errno in _NOT_THE_USERS_CHOICE else UserError
+    return kind(
+        f"cannot write {path}: {error.strerror or error}. Free some space or choose another place"
+    )
