@@ -1,0 +1,83 @@
+"""A new decision type is one new folder: nothing else changes, and everything works with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NEW = ROOT / "tests" / "support" / "fourth_decision" / "pricing"
+QUICK = {
+    "PPO_MARKETING_TRAINING__EPISODES": "64",
+    "PPO_MARKETING_TRAINING__VALIDATION_EPISODES": "32",
+    "PPO_MARKETING_LOG__DAYS": "12",
+}
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The application as it is, and one folder more."""
+    folder = tmp_path_factory.mktemp("application")
+    unwanted = shutil.ignore_patterns("__pycache__")
+    for part in ("envs", "ppo_marketing", "tests"):
+        shutil.copytree(ROOT / part, folder / part, ignore=unwanted)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    shutil.copytree(NEW, folder / "envs" / NEW.name, ignore=unwanted)
+    return folder
+
+
+def call(copy: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **QUICK, "PYTHONPATH": str(copy)},
+    )
+
+
+def test_the_whole_line_runs_on_it_step_by_step(copy: Path) -> None:
+    log, out = copy / "log.parquet", copy / "out"
+    calibration, policy = out / "calibration", out / "policy"
+    for step in (
+        ("generate", "pricing", "-o", log, "--days", "12"),
+        ("validate", "pricing", log),
+        ("calibrate", "pricing", log, "-o", out),
+        ("train", "pricing", "--calibration", calibration, "-o", out),
+    ):
+        finished = call(copy, "ppo_marketing", *step)
+        assert finished.returncode == 0, finished.stderr
+    finished = call(
+        copy, "ppo_marketing", "evaluate", "pricing", "--calibration", calibration,
+        "--policy", policy, "-o", out, "--json",
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    rows = {row["name"]: row for row in json.loads(finished.stdout)["later"]["rows"]}
+    # Two kinds of customer want two prices, which one price cannot give and the agent learns.
+    assert rows["one price"]["policy_lift"]["low"] > 0
+    assert rows["PPO"]["share_of_ceiling"]["value"] > 0.97
+
+
+def test_the_demonstration_takes_it_and_bad_data_are_refused(copy: Path) -> None:
+    finished = call(copy, "ppo_marketing", "demo", "pricing")
+    assert finished.returncode == 0, finished.stderr
+    assert "value per day, EUR" in finished.stdout
+    (copy / "bad.csv").write_text("timestamp,regular,price,bought\n2024-01-01,1,-3,2\n")
+    refused = call(copy, "ppo_marketing", "validate", "pricing", copy / "bad.csv")
+    assert refused.returncode == 3
+    assert "price" in refused.stderr
+    assert "bought" in refused.stderr
+
+
+def test_the_contract_suite_holds_for_it(copy: Path) -> None:
+    suites = ("tests/contract/test_every_decision.py", "tests/contract/test_layering.py")
+    finished = call(copy, "pytest", *suites, "-k", "pricing", "-p", "no:cacheprovider")
+    assert finished.returncode == 0, finished.stdout
+    assert " passed" in finished.stdout
