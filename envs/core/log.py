@@ -88,7 +88,7 @@ def read_log(
     assert latest.tzinfo is not None, "now carries its time zone"
     problems = Problems(path.name)
     raw = _opened(path, schema, reader, reader_options or {}, bool(columns), problems)
-    sha256 = _sha256(path)
+    sha256 = _sha256(raw.files or (path,))
     request = [CANONICAL_FORM, sha256, schema.fingerprint, sorted((columns or {}).items())]
     request += [reader, sorted((reader_options or {}).items())]
     key = hashlib.sha256(json.dumps(request).encode()).hexdigest()
@@ -280,6 +280,13 @@ def _workspace(cache: Path) -> Iterator[Path]:
                 vain.rmdir()
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256(paths: tuple[Path, ...]) -> str:
+    """The hash of one file's bytes; of several, the hash of their names and hashes in order."""
+    digests = []
+    for path in paths:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    if len(digests) == 1:
+        return digests[0]
+    listing = [[path.name, digest] for path, digest in zip(paths, digests, strict=True)]
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()

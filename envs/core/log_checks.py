@@ -44,7 +44,7 @@ def quoted(name: str) -> str:
 def check_rules(connection: Any, schema: LogSchema, names: Sequence[str], found: Problems) -> None:
     """Record every row rule of the schema that some row breaks."""
     for rule in schema.rules:
-        if not set(rule.columns) <= set(names):
+        if not set(rule.columns) <= set(names) or set(rule.absent) & set(names):
             continue
         where = f"({rule.broken}) AND NOT __broken"
         rows, first_rows = _rows_where(connection, where)

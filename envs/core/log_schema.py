@@ -54,8 +54,9 @@ class Column:
 class RowRule:
     """A contradiction between columns of one row.
 
-    `broken` is a SQL expression over `columns` that is true for a bad row. The rule is applied when
-    the log has all of `columns`; the first one is named in the message.
+    `broken` is a SQL expression over `columns` that is true for a bad row; it may look at other
+    rows by querying the view `staged`, which holds all of them. The rule is applied when the log
+    has all of `columns` and none of `absent`; the first column is named in the message.
     """
 
     columns: tuple[str, ...]
@@ -63,6 +64,7 @@ class RowRule:
     found: str
     allowed: str
     action: str
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,14 @@ class RawLog:
     """A file opened for reading: its column names, and its rows as they are written there.
 
     `read(names, problems)` yields Arrow batches of those columns in file order; what it cannot
-    parse it records in `problems`.
+    parse it records in `problems`. `files` are all the files that the rows come from, where that is
+    not the one file alone that was named.
     """
 
     names: tuple[str, ...]
     read: Callable[[Sequence[str], Problems], Iterator[Any]]
     notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from envs.core.log import Column, LogError, LogSchema, LogTable, RowRule, read_log
+from envs.core.log import (
+    Column,
+    LogError,
+    LogSchema,
+    LogTable,
+    RawLog,
+    Reader,
+    RowRule,
+    read_log,
+)
 
 SCHEMA = LogSchema(
     name="sales",
@@ -320,3 +329,26 @@ def test_a_killed_reading_leaves_no_table_and_its_remains_are_cleared_later(
     table = read_lines(*LINES, LINES[1].replace(",b,", ",z,"))
     assert not workspace.exists()
     assert table.rows == 4
+
+
+def test_a_log_of_several_files_is_read_again_when_any_of_them_changed(tmp_path: Path) -> None:
+    def opened(folder: Path, *_: object) -> RawLog:
+        files = tuple(sorted(folder.iterdir()))
+        first = files[0]
+        rows = pa.record_batch({"timestamp": pa.array(first.read_text().split())})
+        return RawLog(("timestamp",), lambda *_: iter([rows]), files=files)
+
+    schema = LogSchema(
+        name="two files",
+        columns=(Column(name="timestamp", kind="timestamp", unit="UTC"),),
+        readers={"folder": Reader(summary="two files", open=opened)},
+    )
+    folder, cache = tmp_path / "log", tmp_path / "cache"
+    folder.mkdir()
+    (folder / "events").write_text("2024-01-01T00:00:00Z 2024-01-02T00:00:00Z")
+    hashes = []
+    for customers in ("one", "two", "one"):
+        (folder / "customers").write_text(customers)
+        (folder / "customers").replace(folder / "z-customers")
+        hashes.append(read_log(folder, schema, cache=cache, reader="folder").sha256)
+    assert hashes[0] == hashes[2] != hashes[1]

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from envs.core.log import Column, LogError
-from envs.core.log_checks import check_units, unit_break
+from envs.core.log import Column, LogError, LogSchema, RowRule
+from envs.core.log_checks import check_rules, check_units, unit_break
 from envs.core.log_problems import Problems
 
 PRICE = Column(name="price_cpm", kind="number", unit="euro per 1000", low=0.0, one_unit=True)
@@ -121,3 +121,25 @@ def test_lost_rows_and_zeros_do_not_count(rng: np.random.Generator) -> None:
 def test_a_handful_of_values_is_not_judged() -> None:
     assert unit_break(np.array([0, 60]), np.array([5, 4])) is None
     assert unit_break(np.array([0, 60]), np.array([5, 5])) == 60
+
+
+def test_a_rule_over_absent_columns_is_applied_only_where_the_log_lacks_them() -> None:
+    schema = LogSchema(
+        name="contacts",
+        columns=(
+            Column(name="timestamp", kind="timestamp", unit="UTC"),
+            Column(name="consent", kind="bool", unit="0 or 1", required=False),
+        ),
+        rules=(
+            RowRule(
+                columns=("timestamp",), absent=("consent",), broken="true",
+                found="a contact without a consent column", allowed="consent", action="add it",
+            ),
+        ),
+    )  # fmt: skip
+    with duckdb.connect(":memory:") as connection:
+        connection.register("staged", pa.table({"__row": [1, 2], "__broken": [False, False]}))
+        for names, problems in ((("timestamp",), 1), (("timestamp", "consent"), 0)):
+            found = Problems("log.csv")
+            check_rules(connection, schema, names, found)
+            assert len(found._whole) == problems
