@@ -1,6 +1,6 @@
 """Every bidding rule's R / R* on the generated market, beside the published table (MODELLING 6.1).
 
-    python benchmarks/bidding_rules.py [--worlds 8] [--seed 0] [--out FILE]
+    python -m benchmarks.bidding_rules [--worlds 8] [--seed 0]
 
 One world is 28 generated history days, which plan and tune, and 40 fresh days, which judge; the
 published table is one such world. Several worlds show how far it can move by chance: the interval
@@ -10,18 +10,15 @@ resamples worlds and then days within them. Prints the table and writes it as JS
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from benchmarks.report import write_result
 from envs.bidding.env import HISTORY_DAYS, sample_settings
 from envs.bidding.generator import PRESETS, GeneratedMarket
 from envs.bidding.kernel import BiddingState
@@ -116,7 +113,7 @@ def interval(ratio: NDArray[np.float64], rng: Generator) -> tuple[float, float]:
 
 
 def table(worlds: int, seed: int) -> dict[str, Any]:
-    """All rows of every preset as one JSON object."""
+    """All rows of every preset."""
     presets: dict[str, Any] = {}
     for number, (preset, levels) in enumerate(TIGHTNESS.items()):
         market_rng, bootstrap_rng = (np.random.default_rng([seed, number, use]) for use in (0, 1))
@@ -140,22 +137,13 @@ def table(worlds: int, seed: int) -> dict[str, Any]:
                     }
                 )
         presets[preset] = {"rows": rows, "chosen_in_first_world": judged[0][1]}
-    return {
-        "seed": seed,
-        "worlds": worlds,
-        "history_days": HISTORY_DAYS,
-        "judged_days": JUDGED_DAYS,
-        "bootstrap_draws": BOOTSTRAP_DRAWS,
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-        "presets": presets,
-    }
+    return presets
 
 
-def printed(result: Mapping[str, Any]) -> str:
+def printed(presets: Mapping[str, Any], worlds: int) -> str:
     """The table for people."""
-    lines = [f"R / R*, {result['worlds']} worlds of {result['judged_days']} days"]
-    for preset, part in result["presets"].items():
+    lines = [f"R / R*, {worlds} worlds of {JUDGED_DAYS} days"]
+    for preset, part in presets.items():
         lines.append(
             f"\n{preset:26} {'c0':>7} {'R/R*':>6}  95 % interval    of one world     published"
         )
@@ -169,20 +157,22 @@ def printed(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--worlds", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).parent / "results" / "bidding_rules.json"
-    )
     chosen = parser.parse_args()
-    result = table(chosen.worlds, chosen.seed)
-    chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(printed(result))
-    return 0
+    presets = table(chosen.worlds, chosen.seed)
+    print(printed(presets, chosen.worlds))
+    config = {
+        "seed": chosen.seed,
+        "worlds": chosen.worlds,
+        "history_days": HISTORY_DAYS,
+        "judged_days": JUDGED_DAYS,
+        "bootstrap_draws": BOOTSTRAP_DRAWS,
+    }
+    write_result("bidding_rules", config, presets)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -224,7 +224,7 @@ def positive(text: str) -> int:
 def provenance() -> dict[str, Any]:
     """What else a reader needs to repeat the numbers."""
     head = subprocess.run(
-        ["git", "rev-parse", "HEAD"],
+        ["git", "describe", "--always", "--dirty"],
         cwd=Path(__file__).parent,
         capture_output=True,
         text=True,
