@@ -30,6 +30,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from benchmarks.report import write_result
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.train import train
+from ppo_marketing.ppo.trust_region import Clip
 
 Array = npt.NDArray[Any]
 
@@ -61,7 +62,7 @@ class Task:
             epochs=self.epochs,
             learning_rate=1e-3,
             anneal_learning_rate=self.anneal,
-            clip=0.2,
+            trust_region=Clip(low=0.2, high=0.2),
             entropy_coefficient=0.0,
             gamma=self.gamma,
             gae_lambda=self.gae_lambda,

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self
+from dataclasses import asdict, dataclass, field, replace
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field
 
 from ppo_marketing.errors import UserError
+from ppo_marketing.ppo.trust_region import AdaptiveClip, Clip, KLPenalty, SteeredClip
+
+Region = Annotated[Clip | SteeredClip | KLPenalty | AdaptiveClip, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +38,9 @@ class PPOConfig:
     anneal_learning_rate: bool = True
     """Lower the learning rate linearly to zero, so that the last policy is a settled one."""
 
-    clip: float = 0.2
-    """ε of the clipped surrogate (Schulman et al. 2017, table 3)."""
+    trust_region: Region = field(default_factory=Clip)
+    """How far an update may move the policy, chosen by `kind`: clip, steered_clip, kl_penalty or
+    adaptive_clip (`trust_region.py`)."""
 
     value_clip: float | None = None
     """Clip of the critic's move. Off: its right size depends on the scale of the reward."""
@@ -110,7 +116,6 @@ class PPOConfig:
             ),
             ("epochs", self.epochs >= 1, "at least 1"),
             ("learning_rate", 0.0 < self.learning_rate < 1.0, "between 0 and 1, both excluded"),
-            ("clip", 0.0 < self.clip < 1.0, "between 0 and 1, both excluded"),
             ("value_clip", _absent_or_positive(self.value_clip), "positive, or null for off"),
             ("value_coefficient", _not_negative(self.value_coefficient), "zero or more"),
             ("entropy_coefficient", _not_negative(self.entropy_coefficient), "zero or more"),

@@ -13,10 +13,11 @@ from ppo_marketing.errors import UserError
 from ppo_marketing.ppo.adam import Adam
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.config import PPOConfig
+from ppo_marketing.ppo.distributions import CategoricalHead
 from ppo_marketing.ppo.networks import flatten_parameters
 from ppo_marketing.ppo.normalise import RewardScale, RunningMoments
 from ppo_marketing.ppo.rollout import Position, begin
-from ppo_marketing.ppo.trust_region import Clip, TrustRegion
+from ppo_marketing.ppo.trust_region import TrustRegion
 from ppo_marketing.ppo.update import UpdateStats
 
 
@@ -86,6 +87,11 @@ def start_run(env: VectorEnv, config: PPOConfig, seed: int, agent: Agent | None)
         config,
         np.random.default_rng(start_stream),
     )
+    if config.trust_region.discrete_only and not isinstance(fresh.head, CategoricalHead):
+        raise UserError(
+            f"the trust region {config.trust_region.kind!r} needs actions with probabilities and "
+            f"{env.single_action_space} has densities: choose clip, steered_clip or kl_penalty"
+        )
     if agent is not None:
         if agent.describe() != fresh.describe():
             raise UserError(
@@ -97,7 +103,7 @@ def start_run(env: VectorEnv, config: PPOConfig, seed: int, agent: Agent | None)
     return Run(
         agent=fresh,
         optimizer=Adam(*flatten_parameters(fresh.parameters())),
-        region=Clip(epsilon=config.clip),
+        region=config.trust_region,
         reward_scale=scale if config.reward_scale == "running" else None,
         position=begin(env, seed),
         rng=np.random.default_rng(training_stream),

@@ -1,28 +1,54 @@
-"""How far one update may move the policy: an elementwise loss that adapts by a new value."""
+"""How far one update may move the policy: elementwise losses that adapt by a new value.
+
+Every region is a frozen value, chosen in configuration by its `kind`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor
+
+from ppo_marketing.errors import UserError
+
+SMALLEST_COEFFICIENT, LARGEST_COEFFICIENT = 1e-4, 1e4
+SMALLEST_EPSILON, LARGEST_EPSILON = 1e-3, 0.9
+BAND = 1.5
+"""A KL within [target / 1.5, 1.5 target] leaves things as they are (Schulman et al. 2017)."""
+
+_BISECTIONS = 40  # of an interval of log ratios at most 60 long: to the last bits of a float32
 
 
 class TrustRegion(Protocol):
     """A frozen dataclass whose loss holds the new policy near the one that gathered the data.
 
-    | symbol      | shape | meaning                                                  |
-    |-------------|-------|----------------------------------------------------------|
-    | `log_ratio` | any   | log π_new(a|s) - log π_old(a|s)                          |
-    | `kl`        | same  | non-negative estimate of KL(π_old, π_new) at the element |
-    | `advantage` | same  | of the action taken, constant in the gradient            |
+    | symbol         | shape | meaning                                                  |
+    |----------------|-------|----------------------------------------------------------|
+    | `log_ratio`    | any   | log π_new(a|s) - log π_old(a|s)                          |
+    | `kl`           | same  | non-negative estimate of KL(π_old, π_new) at the element |
+    | `advantage`    | same  | of the action taken, constant in the gradient            |
+    | `log_prob_old` | same  | log π_old(a|s)                                           |
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
-    def loss(self, log_ratio: Tensor, kl: Tensor, advantage: Tensor) -> Tensor:
+    @property
+    def discrete_only(self) -> bool:
+        """Whether `log_prob_old` must be of probabilities, not of densities."""
+        ...
+
+    def loss(
+        self, log_ratio: Tensor, kl: Tensor, advantage: Tensor, log_prob_old: Tensor
+    ) -> Tensor:
         """Return the loss to minimise, element by element."""
+        ...
+
+    def outside(self, log_ratio: Tensor, log_prob_old: Tensor) -> Tensor:
+        """Return where the ratio has left the region's interval, if it has one."""
         ...
 
     def updated(self, mean_kl: float) -> Self:
@@ -30,23 +56,272 @@ class TrustRegion(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Clip:
-    """The clipped surrogate: outside [1 - ε, 1 + ε] a ratio earns nothing more.
+class _Region:
+    """What most regions share: no interval, any action space, no adaptation."""
 
-    loss = -min(ρ A, clip(ρ, 1 - ε, 1 + ε) A),  ρ = exp(log_ratio)
+    # Read where a configuration is validated: a misspelt setting is refused, not ignored.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    Source: Schulman et al. 2017, equation 7.
-    """
+    @property
+    def discrete_only(self) -> bool:
+        """False: densities will do."""
+        return False
 
-    epsilon: float
-
-    def loss(self, log_ratio: Tensor, kl: Tensor, advantage: Tensor) -> Tensor:
-        """Return the clipped surrogate's loss; `kl` plays no part in it."""
-        ratio = log_ratio.exp()
-        clipped = ratio.clamp(1.0 - self.epsilon, 1.0 + self.epsilon)
-        return -torch.minimum(ratio * advantage, clipped * advantage)
+    def outside(self, log_ratio: Tensor, log_prob_old: Tensor) -> Tensor:
+        """Return False everywhere: there is no interval."""
+        return torch.zeros_like(log_ratio, dtype=torch.bool)
 
     def updated(self, mean_kl: float) -> Self:
-        """Return the same region: a clip does not adapt."""
+        """Return the same region."""
         return self
+
+
+def _clipped(log_ratio: Tensor, advantage: Tensor, low: Any, high: Any) -> Tensor:
+    """Return min(ρ A, clip(ρ, low, high) A); the bounds are numbers or tensors."""
+    ratio = log_ratio.exp()
+    return torch.minimum(ratio * advantage, torch.clamp(ratio, low, high) * advantage)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip(_Region):
+    """The clipped surrogate: outside [1 - ε_low, 1 + ε_high] a ratio earns nothing more.
+
+    surrogate = min(ρ A, clip(ρ, 1 - ε_low, 1 + ε_high) A),  ρ = exp(log_ratio);  loss = -surrogate
+    dual:       max(surrogate, c A) where A < 0, so that one bad action cannot pull without bound
+
+    Source: Schulman et al. 2017, equation 7; the dual clip Ye et al. 2020, equation 5; two
+    epsilons Yu et al. 2025 (DAPO).
+
+    Raises:
+        UserError: a setting is out of range.
+    """
+
+    kind: Literal["clip"] = "clip"
+    low: float = 0.2
+    """ε below 1 (Schulman et al. 2017, table 3)."""
+    high: float = 0.2
+    """ε above 1."""
+    dual: float | None = None
+    """c of the dual clip, above 1; off by default."""
+
+    def __post_init__(self) -> None:
+        _require(
+            ("low", self.low, 0.0 < self.low < 1.0, "between 0 and 1, both excluded"),
+            ("high", self.high, 0.0 < self.high < math.inf, "positive"),
+            ("dual", self.dual, self.dual is None or self.dual > 1.0, "above 1, or null for off"),
+        )
+
+    def loss(
+        self, log_ratio: Tensor, kl: Tensor, advantage: Tensor, log_prob_old: Tensor
+    ) -> Tensor:
+        """Return the clipped surrogate's loss."""
+        surrogate = _clipped(log_ratio, advantage, 1.0 - self.low, 1.0 + self.high)
+        if self.dual is not None:
+            floor = self.dual * advantage
+            surrogate = torch.where(advantage < 0, torch.maximum(surrogate, floor), surrogate)
+        return -surrogate
+
+    def outside(self, log_ratio: Tensor, log_prob_old: Tensor) -> Tensor:
+        """Return where ρ < 1 - ε_low or ρ > 1 + ε_high."""
+        moved = torch.expm1(log_ratio)
+        return (moved > self.high) | (moved < -self.low)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SteeredClip(_Region):
+    """A clip whose ε is steered to a KL: wider after a timid update, narrower after a bold one.
+
+    ε ← 1.5 ε below target / 1.5, ε / 1.5 above 1.5 target, within [.001, .9]
+
+    Source: the rule of Schulman et al. 2017, section 4, for β, turned to ε.
+
+    Raises:
+        UserError: a setting is out of range.
+    """
+
+    kind: Literal["steered_clip"] = "steered_clip"
+    epsilon: float = 0.2
+    target_kl: float = 0.01
+
+    def __post_init__(self) -> None:
+        _require(
+            ("epsilon", self.epsilon, 0.0 < self.epsilon < 1.0, "between 0 and 1, both excluded"),
+            ("target_kl", self.target_kl, 0.0 < self.target_kl < math.inf, "positive"),
+        )
+
+    def loss(
+        self, log_ratio: Tensor, kl: Tensor, advantage: Tensor, log_prob_old: Tensor
+    ) -> Tensor:
+        """Return the clipped surrogate's loss."""
+        return -_clipped(log_ratio, advantage, 1.0 - self.epsilon, 1.0 + self.epsilon)
+
+    def outside(self, log_ratio: Tensor, log_prob_old: Tensor) -> Tensor:
+        """Return where |ρ - 1| > ε."""
+        return torch.expm1(log_ratio).abs() > self.epsilon
+
+    def updated(self, mean_kl: float) -> Self:
+        """Return the region with its ε moved towards the target."""
+        factor = 1.0 / _correction(mean_kl, self.target_kl, BAND)
+        epsilon = min(max(self.epsilon * factor, SMALLEST_EPSILON), LARGEST_EPSILON)
+        return replace(self, epsilon=epsilon)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KLPenalty(_Region):
+    """A price on moving: loss = -ρ A + β KL, with β fixed or steered to a KL.
+
+    | schedule       | β after an update whose mean KL was d                                  |
+    |----------------|------------------------------------------------------------------------|
+    | "fixed"        | β                                                                      |
+    | "doubling"     | 2 β where d > 1.5 target, β / 2 where d < target / 1.5                 |
+    | "proportional" | β (1 + clip(d / target - 1, ±.2) gain), gain = samples an update / horizon |
+
+    Source: Schulman et al. 2017, equation 8 and section 4; Ziegler et al. 2019, section 2.2.
+
+    Raises:
+        UserError: a setting is out of range, or a target is given where nothing follows it.
+    """
+
+    kind: Literal["kl_penalty"] = "kl_penalty"
+    coefficient: float = 1.0
+    """β at the start; the paper found that it hardly matters when it adapts."""
+    schedule: Literal["fixed", "doubling", "proportional"] = "doubling"
+    target_kl: float | None = 0.01
+    """nats an update; .01 and .03 were the paper's best."""
+    gain: float = 0.2
+    """n / horizon of the proportional schedule: 2,048 samples an update over 10,000."""
+
+    def __post_init__(self) -> None:
+        steered = self.schedule != "fixed"
+        _require(
+            ("coefficient", self.coefficient, 0.0 < self.coefficient < math.inf, "positive"),
+            (
+                "target_kl",
+                self.target_kl,
+                self.target_kl is None or 0.0 < self.target_kl < math.inf,
+                "positive",
+            ),
+            (
+                "target_kl",
+                self.target_kl,
+                not steered or self.target_kl is not None,
+                f"given where the schedule is {self.schedule!r}, or the schedule be 'fixed'",
+            ),
+            (
+                "target_kl",
+                self.target_kl,
+                steered or self.target_kl is None,
+                "null where the schedule is 'fixed', since nothing would follow it; "
+                "choose 'doubling' or 'proportional' to follow a target",
+            ),
+            ("gain", self.gain, 0.0 < self.gain <= 1.0, "above 0 and at most 1"),
+        )
+
+    def loss(
+        self, log_ratio: Tensor, kl: Tensor, advantage: Tensor, log_prob_old: Tensor
+    ) -> Tensor:
+        """Return the penalised surrogate's loss."""
+        return self.coefficient * kl - log_ratio.exp() * advantage
+
+    def updated(self, mean_kl: float) -> Self:
+        """Return the region with its β moved by the schedule."""
+        if self.target_kl is None:
+            return self
+        if self.schedule == "doubling":
+            factor = _correction(mean_kl, self.target_kl, 2.0)
+        else:
+            factor = 1.0 + self.gain * min(max(mean_kl / self.target_kl - 1.0, -0.2), 0.2)
+        coefficient = min(max(self.coefficient * factor, SMALLEST_COEFFICIENT), LARGEST_COEFFICIENT)
+        return replace(self, coefficient=coefficient)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptiveClip(_Region):
+    """A clip as wide as a KL allows: rare actions may move further than common ones.
+
+    The ratios l < 1 < u that put a binary choice of probability p at the KL δ solve
+
+        -p log X - (1 - p) log((1 - p X) / (1 - p)) = δ,
+
+    and the interval is [min(l, 1 - ε), max(u, 1 + ε)].
+
+    Source: Wang et al. 2019 (TRGPPO), equation 9 and section 4.
+
+    Raises:
+        UserError: a setting is out of range.
+    """
+
+    kind: Literal["adaptive_clip"] = "adaptive_clip"
+    epsilon: float = 0.2
+    delta: float = 0.01
+
+    def __post_init__(self) -> None:
+        _require(
+            ("epsilon", self.epsilon, 0.0 < self.epsilon < 1.0, "between 0 and 1, both excluded"),
+            ("delta", self.delta, 0.0 < self.delta < math.inf, "positive"),
+        )
+
+    @property
+    def discrete_only(self) -> bool:
+        """True: the bounds are those of a probability."""
+        return True
+
+    def interval(self, log_prob_old: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the smallest and the largest ratio allowed at every element."""
+        low, high = ratio_bounds(log_prob_old, self.delta)
+        return low.clamp(max=1.0 - self.epsilon), high.clamp(min=1.0 + self.epsilon)
+
+    def loss(
+        self, log_ratio: Tensor, kl: Tensor, advantage: Tensor, log_prob_old: Tensor
+    ) -> Tensor:
+        """Return the clipped surrogate's loss, every element with its own interval."""
+        low, high = self.interval(log_prob_old)
+        return -_clipped(log_ratio, advantage, low, high)
+
+    def outside(self, log_ratio: Tensor, log_prob_old: Tensor) -> Tensor:
+        """Return where the ratio has left its own interval."""
+        low, high = self.interval(log_prob_old)
+        ratio = log_ratio.exp()
+        return (ratio < low) | (ratio > high)
+
+
+def ratio_bounds(log_prob: Tensor, delta: float) -> tuple[Tensor, Tensor]:
+    """Return l < 1 < u, of the shape of `log_prob`, as `AdaptiveClip` defines them.
+
+    By bisection of log X; u is 1 / p where even certainty stays within δ.
+    """
+    p = log_prob.double().exp().clamp(1e-12, 1.0 - 1e-9)
+    # -p log X alone exceeds δ below exp(-(δ + log 2) / p), and (1 - p) log(1 - p) >= -log 2.
+    farthest = ((delta + math.log(2.0)) / p).clamp(max=60.0)
+    low = _root(p, delta, -farthest, torch.zeros_like(p))
+    high = _root(p, delta, -p.log(), torch.zeros_like(p))
+    return low.exp().to(log_prob.dtype), high.exp().to(log_prob.dtype)
+
+
+def _root(p: Tensor, delta: float, beyond: Tensor, within: Tensor) -> Tensor:
+    """Bisect log X between a point beyond the KL δ (or at the end of the range) and one within."""
+    for _ in range(_BISECTIONS):
+        middle = (beyond + within) / 2
+        rest = (-torch.expm1(middle + p.log())).clamp(min=1e-300)  # 1 - p X
+        kl = -p * middle - (1 - p) * (rest.log() - torch.log1p(-p))
+        inside = kl < delta
+        within = torch.where(inside, middle, within)
+        beyond = torch.where(inside, beyond, middle)
+    return within
+
+
+def _correction(mean_kl: float, target: float, factor: float) -> float:
+    """Return `factor` above 1.5 target, 1 / `factor` below target / 1.5, otherwise 1."""
+    if mean_kl > BAND * target:
+        return factor
+    return 1.0 / factor if mean_kl < target / BAND else 1.0
+
+
+def _require(*requirements: tuple[str, Any, bool, str]) -> None:
+    problems: Sequence[str] = [
+        f"{name} is {value!r}; it must be {allowed}"
+        for name, value, holds, allowed in requirements
+        if not holds
+    ]
+    if problems:
+        raise UserError("; ".join(problems))

@@ -31,7 +31,7 @@ class UpdateStats:
     value_loss: float
     entropy: float  # nats
     kl: float  # k3 in nats, not negative
-    clip_fraction: float  # share of ratios outside [1 - clip, 1 + clip]
+    clip_fraction: float  # share of ratios outside the trust region's interval
     explained_variance: float  # of the returns by the critic that the rollout used
     gradient_norm: float  # Euclidean, before clipping
     first_ratio_deviation: float  # largest |ratio - 1| of the first minibatch: exactly 0
@@ -90,7 +90,7 @@ def ppo_update(
 ) -> UpdateStats:
     """Improve the agent, in place, from experience that it gathered as it stands.
 
-    loss = mean region.loss(log ratio, k3, A) + c_v · value loss - c_e · mean entropy
+    loss = mean region.loss(log ratio, k3, A, log π_old) + c_v · value loss - c_e · mean entropy
 
     `config` holds the learning rate and the entropy coefficient of this update (see
     `PPOConfig.at`), `rng` draws one permutation an epoch, `reward_factor` multiplies rewards.
@@ -192,7 +192,7 @@ def _gradient(
     advantage = batch.advantage
     if config.normalise_advantages:
         advantage = normalised_advantage(advantage)
-    policy_term = region.loss(log_ratio, kl, advantage).mean()
+    policy_term = region.loss(log_ratio, kl, advantage, batch.log_prob_old).mean()
     value_term = value_loss(
         agent.values(batch.inputs), batch.target, batch.value_old, clip=config.value_clip
     )
@@ -205,15 +205,15 @@ def _gradient(
     optimizer.zero_gradients()
     torch.autograd.backward(loss)
     with torch.no_grad():
-        deviation = torch.expm1(log_ratio).abs()
+        outside = region.outside(log_ratio, batch.log_prob_old)
         measured = _Measured(
             policy_loss=float(policy_term),
             value_loss=float(value_term),
             entropy=float(entropy_term),
             kl=float(kl.mean()),
-            clip_fraction=float((deviation > config.clip).float().mean()),
+            clip_fraction=float(outside.float().mean()),
             gradient_norm=optimizer.clip_gradients(config.max_grad_norm),
-            ratio_deviation=float(deviation.max()),
+            ratio_deviation=float(torch.expm1(log_ratio).abs().max()),
         )
     _refuse_divergence(measured)
     return measured

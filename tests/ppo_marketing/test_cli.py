@@ -180,11 +180,13 @@ def test_a_log_of_one_day_is_too_short_to_calibrate(tmp_path: Path) -> None:
 
 def test_wrong_configuration_exits_with_3_and_says_what_is_allowed(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
-    path.write_text("decision: bidding\ntraining: {ppo: {clip: 3, epocs: 2}}\n")
+    path.write_text(
+        "decision: bidding\ntraining: {ppo: {trust_region: {kind: clip, low: 3}, epocs: 2}}\n"
+    )
     finished = call("run", path)
     assert finished.returncode == 3
     assert "did you mean epochs?" in finished.stderr
-    assert "clip" in finished.stderr
+    assert "low is 3.0" in finished.stderr
 
 
 def test_the_whole_line_leaves_policy_evidence_and_report(whole_line: tuple[Path, Any]) -> None:

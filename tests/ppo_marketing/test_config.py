@@ -12,6 +12,7 @@ from ppo_marketing import config
 from ppo_marketing.config import build, load_config, read_columns
 from ppo_marketing.errors import UserError
 from ppo_marketing.ppo.config import PPOConfig
+from ppo_marketing.ppo.trust_region import KLPenalty
 
 
 def write(folder: Path, text: str) -> Path:
@@ -75,8 +76,16 @@ def test_unknown_settings_come_with_a_guess_and_wrong_types_beside_them() -> Non
 
 
 def test_contradictions_that_a_settings_type_finds_are_reported() -> None:
-    with pytest.raises(UserError, match="clip is 2"):
-        build(PPOConfig, {"clip": 2.0}, "training.ppo")
+    with pytest.raises(UserError, match="gamma is 2"):
+        build(PPOConfig, {"gamma": 2.0}, "training.ppo")
+
+
+def test_a_trust_region_is_chosen_by_its_kind_and_misspellings_are_refused() -> None:
+    chosen = {"trust_region": {"kind": "kl_penalty", "target_kl": 0.02}}
+    assert build(PPOConfig, chosen, "x").trust_region == KLPenalty(target_kl=0.02)
+    for wrong in ({"kind": "clips"}, {"kind": "clip", "lo": 0.1}, {"low": 0.1}):
+        with pytest.raises(UserError, match="trust_region"):
+            build(PPOConfig, {"trust_region": wrong}, "x")
 
 
 def test_the_decisions_own_values_lie_below_every_other_source(

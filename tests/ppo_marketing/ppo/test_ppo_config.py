@@ -11,9 +11,9 @@ from ppo_marketing.ppo.config import PPOConfig
 
 def test_every_problem_is_listed_at_once() -> None:
     with pytest.raises(UserError) as refused:
-        PPOConfig(clip=1.5, epochs=0, gamma=2.0, start="random", start_bias=(1.0,))
+        PPOConfig(max_grad_norm=-1.5, epochs=0, gamma=2.0, start="random", start_bias=(1.0,))
     message = str(refused.value)
-    for name in ("clip is 1.5", "epochs is 0", "gamma is 2.0", "start_bias is (1.0,)"):
+    for name in ("max_grad_norm is -1.5", "epochs is 0", "gamma is 2.0", "start_bias is (1.0,)"):
         assert name in message
 
 

@@ -291,11 +291,11 @@ def test_a_checkpoint_of_another_configuration_is_refused_with_what_differs(
     path = tmp_path / "run.ckpt"
     small_training(checkpoint=path)
     other = PPOConfig(
-        rollout_steps=8, minibatch_size=32, hidden=(16,), reward_scale="running", clip=0.1
+        rollout_steps=8, minibatch_size=32, hidden=(16,), reward_scale="running", max_grad_norm=0.1
     )
     with pytest.raises(UserError) as refused:
         small_training(checkpoint=path, config=other, seed=7)
-    assert "clip: 0.2 in the checkpoint, 0.1 now" in str(refused.value)
+    assert "max_grad_norm: 0.5 in the checkpoint, 0.1 now" in str(refused.value)
     assert "seed: 1 in the checkpoint, 7 now" in str(refused.value)
     assert "gamma" not in str(refused.value)
 

@@ -16,7 +16,6 @@ from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.networks import flatten_parameters
 from ppo_marketing.ppo.rollout import Rollout, begin, collect
-from ppo_marketing.ppo.trust_region import Clip
 from ppo_marketing.ppo.update import UpdateStats, ppo_update
 from tests.support.toy_environments import BOX, DISCRETE, MULTI_DISCRETE, MatchingEnv
 
@@ -38,7 +37,7 @@ def prepared(
 def update(
     agent: Agent, optimizer: Adam, rollout: Rollout, config: PPOConfig, **arguments: Any
 ) -> UpdateStats:
-    region = Clip(epsilon=config.clip)
+    region = config.trust_region
     rng = np.random.default_rng(3)
     return ppo_update(agent, optimizer, rollout, region, config, rng=rng, **arguments)
 
