@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -203,6 +204,14 @@ class Agent:
             arrays["normaliser.mean"] = self.normaliser.mean.copy()
             arrays["normaliser.squares"] = self.normaliser.squares.copy()
         return arrays
+
+    def sha256(self) -> str:
+        """Return the hash of everything that `arrays` holds: equal policies, equal hashes."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self.arrays().items()):
+            digest.update(f"{name} {array.dtype} {array.shape} ".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     def load_arrays(self, arrays: Mapping[str, Array]) -> None:
         """Take back what `arrays` returned, in place.

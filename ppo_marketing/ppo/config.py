@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 
 from ppo_marketing.errors import UserError
+from ppo_marketing.ppo.anchor import KLAnchor
 from ppo_marketing.ppo.trust_region import AdaptiveClip, Clip, KLPenalty, SteeredClip
 
 Region = Annotated[Clip | SteeredClip | KLPenalty | AdaptiveClip, Field(discriminator="kind")]
@@ -41,6 +42,11 @@ class PPOConfig:
     trust_region: Region = field(default_factory=Clip)
     """How far an update may move the policy, chosen by `kind`: clip, steered_clip, kl_penalty or
     adaptive_clip (`trust_region.py`)."""
+
+    anchor: KLAnchor | None = None
+    """A price on drifting from a reference policy over the whole training; the reference is the
+    policy that training starts from, unless `train` is given another. Off by default: the start is
+    already what the best rule does, and the best update is chosen on fresh episodes."""
 
     value_clip: float | None = None
     """Clip of the critic's move. Off: its right size depends on the scale of the reward."""

@@ -18,7 +18,7 @@ from ppo_marketing.ppo.networks import flatten_parameters
 from ppo_marketing.ppo.normalise import RewardScale, RunningMoments
 from ppo_marketing.ppo.rollout import Position, begin
 from ppo_marketing.ppo.trust_region import TrustRegion
-from ppo_marketing.ppo.update import UpdateStats
+from ppo_marketing.ppo.update import Held, UpdateStats
 
 
 class Resumable(Protocol):
@@ -62,6 +62,7 @@ class Run:
     agent: Agent
     optimizer: Adam
     region: TrustRegion
+    held: Held | None  # by which anchor, to which policy
     reward_scale: RewardScale | None
     position: Position
     rng: np.random.Generator
@@ -74,7 +75,9 @@ class Run:
     best_update: int
 
 
-def start_run(env: VectorEnv, config: PPOConfig, seed: int, agent: Agent | None) -> Run:
+def start_run(
+    env: VectorEnv, config: PPOConfig, seed: int, agent: Agent | None, reference: Agent | None
+) -> Run:
     """Return the state before the first update; two streams of `seed` serve agent and training.
 
     Raises:
@@ -104,6 +107,7 @@ def start_run(env: VectorEnv, config: PPOConfig, seed: int, agent: Agent | None)
         agent=fresh,
         optimizer=Adam(*flatten_parameters(fresh.parameters())),
         region=config.trust_region,
+        held=None if config.anchor is None else Held(config.anchor, (reference or fresh).copy()),
         reward_scale=scale if config.reward_scale == "running" else None,
         position=begin(env, seed),
         rng=np.random.default_rng(training_stream),
@@ -125,6 +129,7 @@ def state_of(run: Run, identity: dict[str, Any], env: VectorEnv) -> dict[str, An
         "agent": run.agent.arrays(),
         "optimizer": run.optimizer.state(),
         "region": asdict(run.region),
+        "anchor": None if run.held is None else asdict(run.held.anchor),
         "reward_scale": None if scale is None else asdict(scale),
         "position": asdict(run.position),
         "rng": run.rng.bit_generator.state,
@@ -163,6 +168,8 @@ def restore_run(
     run.agent.load_arrays(state["agent"])
     run.optimizer.load(state["optimizer"])
     run.region = replace(run.region, **state["region"])
+    if run.held is not None:
+        run.held = replace(run.held, anchor=replace(run.held.anchor, **state["anchor"]))
     if run.reward_scale is not None:
         scale = state["reward_scale"]
         moments = RunningMoments(**scale["moments"])

@@ -46,6 +46,7 @@ def train(
     validate: Callable[[Agent], float] | None = None,
     validate_every: int = 10,
     agent: Agent | None = None,
+    reference: Agent | None = None,
     stop: StopSignal | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> TrainResult:
@@ -58,7 +59,8 @@ def train(
     `checkpoint` is resumed, bit by bit as if it had never stopped; a finished one returns at
     once. `validate` scores an agent, higher is better, before the first update, every
     `validate_every` updates and after the last; it must be a pure function of the agent.
-    Training starts from a copy of `agent` where one is given.
+    Training starts from a copy of `agent` where one is given. `config.anchor` holds to
+    `reference`, or to that start where none is given.
 
     Raises:
         UserError: the environment or the arguments do not allow what is asked.
@@ -68,13 +70,16 @@ def train(
     """
     updates = math.ceil(total_steps / (config.rollout_steps * env.num_envs))
     _check_arguments(env, config, total_steps, checkpoint, checkpoint_every, validate_every)
+    if reference is not None and config.anchor is None:
+        raise UserError("a reference policy was given and no anchor holds to it: set ppo.anchor")
     identity = _identity(env, config) | {
         "total_steps": total_steps,
         "seed": seed,
         "validate_every": None if validate is None else validate_every,
+        "reference": None if reference is None else reference.sha256(),
     }
     with _single_threaded():
-        run = start_run(env, config, seed, agent)
+        run = start_run(env, config, seed, agent, reference)
         if checkpoint is not None and checkpoint.exists():
             restore_run(run, load_checkpoint(checkpoint), identity, env, checkpoint)
         elif validate is not None:
@@ -126,8 +131,12 @@ def _advance(
         current,
         rng=run.rng,
         reward_factor=cast("float", factor),
+        held=run.held,
     )
     run.region = run.region.updated(learning.kl)
+    if run.held is not None:
+        assert learning.anchor_kl is not None
+        run.held = replace(run.held, anchor=run.held.anchor.updated(learning.anchor_kl))
     _observe(run.agent, rollout)
     run.update += 1
     took = clock() - began

@@ -56,11 +56,14 @@ class TrustRegion(Protocol):
         ...
 
 
-class _Region:
-    """What most regions share: no interval, any action space, no adaptation."""
+class Checked:
+    """A value whose misspelt settings are refused, not ignored, where a configuration is read."""
 
-    # Read where a configuration is validated: a misspelt setting is refused, not ignored.
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+
+class _Region(Checked):
+    """What most regions share: no interval, any action space, no adaptation."""
 
     @property
     def discrete_only(self) -> bool:
@@ -105,7 +108,7 @@ class Clip(_Region):
     """c of the dual clip, above 1; off by default."""
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             ("low", self.low, 0.0 < self.low < 1.0, "between 0 and 1, both excluded"),
             ("high", self.high, 0.0 < self.high < math.inf, "positive"),
             ("dual", self.dual, self.dual is None or self.dual > 1.0, "above 1, or null for off"),
@@ -144,7 +147,7 @@ class SteeredClip(_Region):
     target_kl: float = 0.01
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             ("epsilon", self.epsilon, 0.0 < self.epsilon < 1.0, "between 0 and 1, both excluded"),
             ("target_kl", self.target_kl, 0.0 < self.target_kl < math.inf, "positive"),
         )
@@ -161,7 +164,7 @@ class SteeredClip(_Region):
 
     def updated(self, mean_kl: float) -> Self:
         """Return the region with its ε moved towards the target."""
-        factor = 1.0 / _correction(mean_kl, self.target_kl, BAND)
+        factor = 1.0 / correction(mean_kl, self.target_kl, BAND)
         epsilon = min(max(self.epsilon * factor, SMALLEST_EPSILON), LARGEST_EPSILON)
         return replace(self, epsilon=epsilon)
 
@@ -193,7 +196,7 @@ class KLPenalty(_Region):
 
     def __post_init__(self) -> None:
         steered = self.schedule != "fixed"
-        _require(
+        require(
             ("coefficient", self.coefficient, 0.0 < self.coefficient < math.inf, "positive"),
             (
                 "target_kl",
@@ -228,7 +231,7 @@ class KLPenalty(_Region):
         if self.target_kl is None:
             return self
         if self.schedule == "doubling":
-            factor = _correction(mean_kl, self.target_kl, 2.0)
+            factor = correction(mean_kl, self.target_kl, 2.0)
         else:
             factor = 1.0 + self.gain * min(max(mean_kl / self.target_kl - 1.0, -0.2), 0.2)
         coefficient = min(max(self.coefficient * factor, SMALLEST_COEFFICIENT), LARGEST_COEFFICIENT)
@@ -256,7 +259,7 @@ class AdaptiveClip(_Region):
     delta: float = 0.01
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             ("epsilon", self.epsilon, 0.0 < self.epsilon < 1.0, "between 0 and 1, both excluded"),
             ("delta", self.delta, 0.0 < self.delta < math.inf, "positive"),
         )
@@ -310,14 +313,15 @@ def _root(p: Tensor, delta: float, beyond: Tensor, within: Tensor) -> Tensor:
     return within
 
 
-def _correction(mean_kl: float, target: float, factor: float) -> float:
+def correction(mean_kl: float, target: float, factor: float) -> float:
     """Return `factor` above 1.5 target, 1 / `factor` below target / 1.5, otherwise 1."""
     if mean_kl > BAND * target:
         return factor
     return 1.0 / factor if mean_kl < target / BAND else 1.0
 
 
-def _require(*requirements: tuple[str, Any, bool, str]) -> None:
+def require(*requirements: tuple[str, Any, bool, str]) -> None:
+    """Raise UserError that lists every (name, value, holds, allowed) that does not hold."""
     problems: Sequence[str] = [
         f"{name} is {value!r}; it must be {allowed}"
         for name, value, holds, allowed in requirements

@@ -15,12 +15,21 @@ from ppo_marketing.errors import TrainingDiverged, UserError
 from ppo_marketing.ppo.adam import Adam
 from ppo_marketing.ppo.advantages import gae
 from ppo_marketing.ppo.agent import Agent
+from ppo_marketing.ppo.anchor import KLAnchor
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.losses import explained_variance, k3, normalised_advantage, value_loss
 from ppo_marketing.ppo.rollout import Rollout
 from ppo_marketing.ppo.trust_region import TrustRegion
 
 KL_TOLERANCE = 1.5  # one minibatch's k3 is noisy, so stopping waits for this multiple of the target
+
+
+@dataclass(frozen=True)
+class Held:
+    """An anchor and the policy that it holds to."""
+
+    anchor: KLAnchor
+    reference: Agent
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,7 @@ class UpdateStats:
     value_loss: float
     entropy: float  # nats
     kl: float  # k3 in nats, not negative
+    anchor_kl: float | None  # distance from the anchor's reference, nats; None without one
     clip_fraction: float  # share of ratios outside the trust region's interval
     explained_variance: float  # of the returns by the critic that the rollout used
     gradient_norm: float  # Euclidean, before clipping
@@ -46,6 +56,7 @@ class _Rows:
     action: Tensor
     allowed: Tensor | None
     log_prob_old: Tensor
+    log_prob_reference: Tensor | None
     advantage: Tensor
     target: Tensor  # the return estimate that the critic is fitted to
     value_old: Tensor
@@ -60,6 +71,7 @@ class _Rows:
             self.action[index],
             None if self.allowed is None else self.allowed[index],
             self.log_prob_old[index],
+            None if self.log_prob_reference is None else self.log_prob_reference[index],
             self.advantage[index],
             self.target[index],
             self.value_old[index],
@@ -73,6 +85,7 @@ class _Measured(NamedTuple):
     value_loss: float
     entropy: float
     kl: float
+    anchor_kl: float
     clip_fraction: float
     gradient_norm: float
     ratio_deviation: float  # largest |ratio - 1|
@@ -87,10 +100,12 @@ def ppo_update(
     *,
     rng: np.random.Generator,
     reward_factor: float = 1.0,
+    held: Held | None = None,
 ) -> UpdateStats:
     """Improve the agent, in place, from experience that it gathered as it stands.
 
     loss = mean region.loss(log ratio, k3, A, log π_old) + c_v · value loss - c_e · mean entropy
+           + β · mean distance from the reference, where `held` names one
 
     `config` holds the learning rate and the entropy coefficient of this update (see
     `PPOConfig.at`), `rng` draws one permutation an epoch, `reward_factor` multiplies rewards.
@@ -101,7 +116,7 @@ def ppo_update(
         TrainingDiverged: the loss or its gradient is not finite; that step was not taken.
         UserError: no row of the rollout is experience.
     """
-    rows = _training_rows(agent, rollout, config, reward_factor)
+    rows = _training_rows(agent, rollout, config, reward_factor, held)
     batches = _minibatches(len(rows), config.minibatch_size)
     permutations = [torch.from_numpy(rng.permutation(len(rows))) for _ in range(config.epochs)]
     # In the very batches of the first epoch, so that rounding cannot move the first ratio off 1.
@@ -116,7 +131,7 @@ def ppo_update(
         measured.clear()
         shuffled = rows.take(permutation)
         for batch in batches:
-            measured.append(_gradient(agent, optimizer, shuffled.take(batch), region, config))
+            measured.append(_gradient(agent, optimizer, shuffled.take(batch), region, config, held))
             if epoch == 1 and len(measured) == 1:
                 first_ratio_deviation = measured[0].ratio_deviation
             if _too_far(measured[-1].kl, config.target_kl):
@@ -130,6 +145,7 @@ def ppo_update(
         value_loss=means.value_loss,
         entropy=means.entropy,
         kl=means.kl,
+        anchor_kl=None if held is None else means.anchor_kl,
         clip_fraction=means.clip_fraction,
         explained_variance=explained_variance(rows.value_old, rows.target),
         gradient_norm=means.gradient_norm,
@@ -139,7 +155,7 @@ def ppo_update(
 
 
 def _training_rows(
-    agent: Agent, rollout: Rollout, config: PPOConfig, reward_factor: float
+    agent: Agent, rollout: Rollout, config: PPOConfig, reward_factor: float, held: Held | None
 ) -> _Rows:
     keep = torch.from_numpy(np.flatnonzero(rollout.valid))
     if len(keep) == 0:
@@ -158,12 +174,21 @@ def _training_rows(
         lam=config.gae_lambda,
     )
     value_old, advantage = value.reshape(-1)[keep], advantage.reshape(-1)[keep]
-    inputs = agent.inputs(rollout.observation.reshape(-1, agent.observation_size))
+    observation = rollout.observation.reshape(-1, agent.observation_size)
     mask = rollout.action_mask
+    action = torch.from_numpy(rollout.action).flatten(0, 1)[keep]
+    allowed = None if mask is None else torch.from_numpy(mask).flatten(0, 1)[keep]
+    reference = None
+    if held is not None:
+        with torch.no_grad():
+            # The reference sees observations through its own statistics.
+            theirs = held.reference.inputs(observation)[keep]
+            reference = held.reference.evaluate(theirs, action, allowed)[0]
     return _Rows(
-        inputs=inputs[keep],
-        action=torch.from_numpy(rollout.action).flatten(0, 1)[keep],
-        allowed=None if mask is None else torch.from_numpy(mask).flatten(0, 1)[keep],
+        inputs=agent.inputs(observation)[keep],
+        action=action,
+        allowed=allowed,
+        log_prob_reference=reference,
         log_prob_old=torch.empty(len(keep)),
         advantage=advantage,
         target=advantage + value_old,
@@ -183,7 +208,12 @@ def _evaluate(agent: Agent, batch: _Rows) -> tuple[Tensor, Tensor]:
 
 
 def _gradient(
-    agent: Agent, optimizer: Adam, batch: _Rows, region: TrustRegion, config: PPOConfig
+    agent: Agent,
+    optimizer: Adam,
+    batch: _Rows,
+    region: TrustRegion,
+    config: PPOConfig,
+    held: Held | None,
 ) -> _Measured:
     """Put the clipped gradient of one minibatch's loss into the optimizer's buffer."""
     log_prob_new, entropy = _evaluate(agent, batch)
@@ -202,6 +232,10 @@ def _gradient(
         + config.value_coefficient * value_term
         - config.entropy_coefficient * entropy_term
     )
+    anchor_kl = torch.zeros(())
+    if held is not None and batch.log_prob_reference is not None:
+        anchor_kl = held.anchor.distance(log_prob_new, batch.log_prob_reference).mean()
+        loss = loss + held.anchor.coefficient * anchor_kl
     optimizer.zero_gradients()
     torch.autograd.backward(loss)
     with torch.no_grad():
@@ -211,6 +245,7 @@ def _gradient(
             value_loss=float(value_term),
             entropy=float(entropy_term),
             kl=float(kl.mean()),
+            anchor_kl=float(anchor_kl),
             clip_fraction=float(outside.float().mean()),
             gradient_norm=optimizer.clip_gradients(config.max_grad_norm),
             ratio_deviation=float(torch.expm1(log_ratio).abs().max()),
