@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ppo_marketing.errors import PpoMarketingError, UserError
+from ppo_marketing.errors import AlreadyRunning, PpoMarketingError, UserError
 
 _NOT_THE_USERS_CHOICE = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 
@@ -25,6 +27,25 @@ def made(folder: Path) -> Path:
     except OSError as error:
         raise _unwritable(folder, error) from error
     return folder
+
+
+@contextmanager
+def held_alone(folder: Path) -> Iterator[None]:
+    """Make `folder` and keep other jobs out of it; the system lets go of it when a job is killed.
+
+    Raises AlreadyRunning where another job has it, and as `made` does.
+    """
+    descriptor = os.open(made(folder), os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise AlreadyRunning(
+            f"another job is writing to {folder}: wait until it has finished, or choose another "
+            "--output"
+        ) from error
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,7 +24,7 @@ from ppo_marketing import pipeline, report
 from ppo_marketing.config import LogSection, RunConfig, build
 from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import Judgement
-from ppo_marketing.files import folder_sha256, made, read_json, written_whole
+from ppo_marketing.files import folder_sha256, held_alone, made, read_json, written_whole
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy, save_policy, write_atomically
 from ppo_marketing.ppo.run import TrainingRow
@@ -105,7 +106,9 @@ def calibrate(
     decision: Decision, config: RunConfig, folder: Path, reporter: Reporter
 ) -> Calibration:
     """Fit the market to the log and keep it in `folder`."""
-    return _calibrated(decision, _prepare(decision, config, reporter), config, folder, reporter)
+    prepared = _prepare(decision, config, reporter)
+    with held_alone(folder.parent):
+        return _calibrated(decision, prepared, config, folder, reporter)
 
 
 def _cache(project: Path) -> Path:
@@ -133,7 +136,6 @@ def _calibrated(
 ) -> Calibration:
     with reporter.stage("calibrating the simulator"):
         calibration = pipeline.calibrate(decision, prepared.log, prepared.settings, config.seed)
-        made(folder.parent)
         with pipeline.as_user_error():
             calibration.save(folder)
         write_atomically(folder / "settings.json", settings_text(prepared.settings).encode())
@@ -278,13 +280,10 @@ def run_line(config: RunConfig, reporter: Reporter) -> RunSummary:
     pipeline.ppo_config(decision, config.training)
     prepared = _prepare(decision, config, reporter)
     own = _identity(config, prepared.settings, prepared.log.sha256)
-    _refuse_other_training(config.output, own)
-    _begin(config, own)
-    with reporter.stage("opening the tracker"):
-        tracker = open_tracker(config.project)
-    with tracker.start(
-        decision.name, config.output.name, params=config.as_values(), tags=_tags(config)
-    ) as run:
+    with (
+        _job(config, own),
+        _tracked(decision, config, config.output.name, reporter) as run,
+    ):
         calibration = _calibrated(
             decision, prepared, config, config.output / "calibration", reporter
         )
@@ -315,11 +314,10 @@ def train_only(
     pipeline.ppo_config(decision, config.training)
     pipeline.require_fidelity(calibration, config.accept_failed_fidelity)
     own = _identity(config, settings, folder_sha256(folder, "calibration.json"))
-    _refuse_other_training(config.output, own)
-    _begin(config, own)
-    with open_tracker(config.project).start(
-        decision.name, f"train {config.output.name}", params=config.as_values(), tags=_tags(config)
-    ) as run:
+    with (
+        _job(config, own),
+        _tracked(decision, config, f"train {config.output.name}", reporter) as run,
+    ):
         _record_calibration(run, calibration, read_json(folder / "log.json"))
         return train(decision, calibration, settings, config, reporter, run).result
 
@@ -333,13 +331,10 @@ def evaluate_only(
     with pipeline.as_user_error():
         settings: Any = load_settings(policy_folder, decision.settings_type)
     _refuse_seen_days(policy_folder, calibration)
-    made(config.output)
-    with open_tracker(config.project).start(
-        decision.name,
-        f"evaluate {policy_folder.name}",
-        params=config.as_values(),
-        tags=_tags(config),
-    ) as run:
+    with (
+        held_alone(config.output),
+        _tracked(decision, config, f"evaluate {policy_folder.name}", reporter) as run,
+    ):
         _record_calibration(run, calibration, read_json(folder / "log.json"))
         return evaluate(decision, calibration, settings, policy, start, config, reporter, run)
 
@@ -391,12 +386,24 @@ def _refuse_other_training(output: Path, own: Mapping[str, Any]) -> None:
         )
 
 
-def _begin(config: RunConfig, own: Mapping[str, Any]) -> None:
-    """Make the run's folder and say in it what it is of."""
-    made(config.output)
-    text = yaml.safe_dump(config.as_values(), sort_keys=False)
-    write_atomically(config.output / "config.yaml", text.encode())
-    _write_json(config.output / "checkpoint.json", own)
+@contextmanager
+def _job(config: RunConfig, own: Mapping[str, Any]) -> Iterator[None]:
+    """Hold the run's folder alone, refuse what another training left in it, say what it is of."""
+    with held_alone(config.output):
+        _refuse_other_training(config.output, own)
+        text = yaml.safe_dump(config.as_values(), sort_keys=False)
+        write_atomically(config.output / "config.yaml", text.encode())
+        _write_json(config.output / "checkpoint.json", own)
+        yield
+
+
+@contextmanager
+def _tracked(decision: Decision, config: RunConfig, name: str, reporter: Reporter) -> Iterator[Run]:
+    """One run in the tracker, with the whole configuration."""
+    with reporter.stage("opening the tracker"):
+        tracker = open_tracker(config.project)
+    with tracker.start(decision.name, name, params=config.as_values(), tags=_tags(config)) as run:
+        yield run
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:

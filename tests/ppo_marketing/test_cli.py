@@ -18,6 +18,7 @@ import pytest
 
 from envs.bidding.fit import BiddingCalibration
 from ppo_marketing.config import PROJECT
+from ppo_marketing.files import held_alone
 from ppo_marketing.jobs import forget_finished
 
 COMMAND = [sys.executable, "-m", "ppo_marketing"]
@@ -274,6 +275,18 @@ def test_a_policy_is_not_judged_on_days_that_it_was_trained_on(
     )  # fmt: skip
     assert finished.returncode == 3
     assert "the policy has seen them" in finished.stderr
+
+
+def test_a_second_job_in_the_same_folder_exits_with_75(
+    whole_line: tuple[Path, Any], tmp_path: Path
+) -> None:
+    arguments, variables = _train(whole_line[0] / "out" / "calibration", tmp_path, 2048)
+    with held_alone(tmp_path / "out"):
+        finished = call(*arguments, **variables)
+    assert finished.returncode == 75
+    assert "another job" in finished.stderr
+    assert not list((tmp_path / "out").iterdir())
+    assert found(call(*arguments, **variables))["steps"] >= 2048
 
 
 def test_a_finished_demonstration_is_made_anew_and_an_unfinished_one_resumed(
