@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json as json_module
 import os
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from ppo_marketing.errors import PpoMarketingError, UserError
+from ppo_marketing.errors import Interrupted, PpoMarketingError, UserError
 
 if TYPE_CHECKING:
+    from envs.core.decision import Decision
     from ppo_marketing.config import RunConfig
     from ppo_marketing.evaluation import Judgement
 
@@ -234,7 +236,7 @@ def evaluate(
     )
     card = jobs.decision_named(config.decision)
     judgement = jobs.evaluate_only(card, calibration, policy, config, _reporter())
-    _show_judgement(judgement, card.episode, json)
+    _show_judgement(judgement, card, json)
 
 
 @app.command()
@@ -270,13 +272,13 @@ def _run_and_show(config: RunConfig, json: bool) -> None:
     from ppo_marketing import jobs, report
     from ppo_marketing.tracking import ui_command
 
-    per = jobs.decision_named(config.decision).episode
+    card = jobs.decision_named(config.decision)
     summary = jobs.run_line(config, _reporter())
     if json:
-        _show_judgement(summary.judgement, per, True)
+        _show_judgement(summary.judgement, card, True)
         return
     _print(report.fidelity_table(summary.calibration.fidelity))
-    _show_judgement(summary.judgement, per, False)
+    _show_judgement(summary.judgement, card, False)
     best = summary.training.best_score
     typer.echo(
         f"\ntrained in {summary.seconds_of_training:.0f} s"
@@ -285,19 +287,25 @@ def _run_and_show(config: RunConfig, json: bool) -> None:
         f"\npolicy    {summary.output / 'policy'}"
         f"\nevidence  {summary.output / 'evidence.json'}"
         f"\nMLflow    run {summary.run_id}: {ui_command(config.project)}"
-        "\nnext      ppo-marketing run --decision "
-        f"{config.decision} --log YOUR-LOG.csv --columns YOUR-COLUMNS.yaml"
     )
+    for note in summary.calibration.notes:
+        typer.echo(f"note      {note}")
+    if config.log.path is None:
+        typer.echo(
+            f"next      {Path(sys.executable).with_name('ppo-marketing')} run --decision "
+            f"{config.decision} --log YOUR-LOG.csv --columns YOUR-COLUMNS.yaml"
+        )
 
 
-def _show_judgement(judgement: Judgement, per: str, json: bool) -> None:
+def _show_judgement(judgement: Judgement, card: Decision, json: bool) -> None:
     from ppo_marketing import report
 
     if json:
         _show(True, judgement.to_dict(), "")
         return
     for evidence in judgement.shown:
-        _print(report.evidence_table(evidence, per))
+        _print(report.evidence_table(evidence, card))
+    _print(report.kpi_table(judgement.later, card))
     typer.echo(f"\n{report.conclusion(judgement.later)}\n{report.optimism(judgement)}")
 
 
@@ -365,17 +373,27 @@ def _show(json: bool, values: dict[str, Any], text: str) -> None:
     typer.echo(json_module.dumps(values, default=str) if json else text)
 
 
+STOPPED = "stopped; what had been saved is kept, and the same command goes on from it"
+
+
+def _terminated(number: int, frame: object) -> NoReturn:
+    """Outside training, which saves first, SIGTERM ends the program like Ctrl-C, with a word."""
+    raise Interrupted(STOPPED, number)
+
+
 def main() -> None:
     """Run the command line and exit with the documented code."""
     # Idle threads must not spin beside other work; read by OpenMP before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     command = typer.main.get_command(app)
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         code = command.main(standalone_mode=False)
     except PpoMarketingError as error:
         typer.echo(f"ppo-marketing: {error}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
+        typer.echo(f"ppo-marketing: {STOPPED}", err=True)
         sys.exit(130)
     except Exception as error:
         show = getattr(error, "show", None)  # usage errors know how to show themselves

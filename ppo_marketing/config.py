@@ -194,10 +194,18 @@ def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
     return built
 
 
+_IN_PLAIN_WORDS = {
+    "tuple_type": "write a list, such as [0.5, 0.125]",
+    "extra_forbidden": "there is no such setting; see README.md for what there is",
+    "missing": "it must be given",
+}
+
+
 def _listed(error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False):
         place = ".".join(str(part) for part in problem["loc"]) or "together"
+        said = _IN_PLAIN_WORDS.get(problem["type"], problem["msg"])
         found = f"; found {problem['input']!r}" if problem["type"] != "missing" else ""
-        lines.append(f"  {place}: {problem['msg']}{found}")
+        lines.append(f"  {place}: {said}{found}")
     return "\n".join(lines)

@@ -75,7 +75,15 @@ def decision_named(name: str) -> Decision:
 
 
 def generate(decision: Decision, preset: str, days: int, seed: int, path: Path) -> int:
-    """Write the built-in sample to `path` (Parquet) and return its rows."""
+    """Write the built-in sample to a new Parquet file and return its rows."""
+    if path.suffix != ".parquet":
+        raise UserError(f"a sample is written as Parquet: name a file {path.stem}.parquet")
+    if path.exists():
+        raise UserError(f"{path} exists already: choose another name, or delete it")
+    return _write_sample(decision, preset, days, seed, path)
+
+
+def _write_sample(decision: Decision, preset: str, days: int, seed: int, path: Path) -> int:
     if preset not in decision.presets:
         known = ", ".join(decision.presets)
         raise UserError(f"there is no preset {preset!r} of {decision.name}: choose one of {known}")
@@ -122,7 +130,7 @@ def _prepare(decision: Decision, config: RunConfig, reporter: Reporter) -> Prepa
     if sample:
         path = config.output / "sample-log.parquet"
         with reporter.stage(f"generating a sample log of {section.days} days") as stage:
-            rows = generate(decision, section.preset, section.days, config.seed, path)
+            rows = _write_sample(decision, section.preset, section.days, config.seed, path)
             stage.reach(1, f"{rows:,} rows")
         section = section.model_copy(update={"path": path})
     with reporter.stage("validating the log") as stage:
@@ -247,7 +255,13 @@ def evaluate(
     _write_json(config.output / "evidence.json", record)
     run.json("evidence", record)
     run.metrics(_headline(judgement), config.training.total_steps)
-    page = report.markdown(decision, judgement, calibration, config.accept_failed_fidelity)
+    page = report.markdown(
+        decision,
+        judgement,
+        calibration,
+        dataclasses.asdict(settings),
+        config.accept_failed_fidelity,
+    )
     write_atomically(config.output / "report.md", page.encode())
     for name, figure in {
         "fidelity.png": report.fidelity_figure(calibration.fidelity),

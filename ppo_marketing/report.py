@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.table import Table
@@ -26,13 +26,12 @@ KIND_WORDS = {
 }
 
 
-def evidence_table(evidence: Evidence, per: str) -> Table:
-    """One row an actor: value an episode (`per`), share of the ceiling, lift of the policy."""
+def evidence_table(evidence: Evidence, decision: Decision) -> Table:
+    """One row an actor: value an episode, share of the ceiling, lift of the policy over it."""
     table = Table(title=f"{evidence.world} ({_count(evidence)})", title_justify="left")
-    unit = evidence.policy.value.unit
     form = _value_form(evidence)
     table.add_column("who decides")
-    table.add_column(f"value per {per}, {unit} [95 %]", justify="right")
+    table.add_column(f"{_value_heading(evidence, decision)} [95 %]", justify="right")
     table.add_column("of the ceiling [95 %]", justify="right")
     table.add_column("PPO's lift, points [95 %]", justify="right")
     table.add_column("P(lift > 0)", justify="right")
@@ -42,12 +41,65 @@ def evidence_table(evidence: Evidence, per: str) -> Table:
         table.add_row(
             f"{_title(row)}{best}",
             _with_interval(row.value, form),
-            _with_interval(_scaled(row.share_of_ceiling), ".1f", "%"),
-            "" if row.policy_lift is None else _with_interval(_scaled(row.policy_lift), "+.2f"),
-            "" if row.probability_of_lift is None else f"{row.probability_of_lift:.3f}",
+            _with_interval(_scaled(row.share_of_ceiling), ".1f", " %"),
+            _lift(row),
+            _chance(row),
             style="bold" if row.kind == "policy" else None,
         )
     return table
+
+
+def kpi_table(evidence: Evidence, decision: Decision) -> Table:
+    """What the policy, the best rule and the log's own policy do: KPIs per episode and ratios."""
+    chosen = [row for row in evidence.rows if _is_compared(row, evidence)]
+    table = Table(title=f"what they do, per {decision.episode}", title_justify="left")
+    table.add_column("")
+    for row in chosen:
+        table.add_column(_title(row), justify="right")
+    for label, numbers in _kpi_lines(evidence, decision):
+        table.add_row(label, *numbers)
+    return table
+
+
+def _is_compared(row: Row, evidence: Evidence) -> bool:
+    return row.kind in ("policy", "logging") or row.name == evidence.best_rule
+
+
+def _kpi_lines(evidence: Evidence, decision: Decision) -> list[tuple[str, list[str]]]:
+    rows = [row for row in evidence.rows if _is_compared(row, evidence)]
+    currency = evidence.policy.value.unit
+
+    def unit(name: str) -> str:
+        return {"": "", "currency": f", {currency}"}.get(name, f", {name}")
+
+    lines = [
+        (f"{kpi.label}{unit(kpi.unit)}", [f"{row.kpis[kpi.name]:,.4g}" for row in rows])
+        for kpi in decision.kpis
+    ]
+    for ratio in decision.ratios:
+        numbers = []
+        for row in rows:
+            below = row.kpis[ratio.denominator]
+            numbers.append(f"{row.kpis[ratio.numerator] / below:.4g}" if below else "-")
+        lines.append((f"{ratio.label}{unit(ratio.unit)}", numbers))
+    return lines
+
+
+def _value_heading(evidence: Evidence, decision: Decision) -> str:
+    label = next(kpi.label for kpi in decision.kpis if kpi.name == decision.value_kpi)
+    return f"{label.lower()} per {decision.episode}, {evidence.policy.value.unit}"
+
+
+def _lift(row: Row) -> str:
+    return "" if row.policy_lift is None else _with_interval(_scaled(row.policy_lift), "+.2f")
+
+
+def _chance(row: Row) -> str:
+    """P(lift > 0); nothing where there is no lift at all, since a tie has no such chance."""
+    lift = row.policy_lift
+    if row.probability_of_lift is None or lift is None or lift.low == lift.high == 0:
+        return ""
+    return f"{row.probability_of_lift:.3f}"
 
 
 def _count(evidence: Evidence) -> str:
@@ -68,23 +120,30 @@ def _title(row: Row) -> str:
 
 
 def conclusion(evidence: Evidence) -> str:
-    """The finding in two sentences, no larger than the headroom."""
+    """The finding in two sentences, in points of the ceiling throughout."""
     best = evidence.row(evidence.best_rule)
     lift = best.policy_lift
     assert lift is not None
+    left = 100 * (1 - best.share_of_ceiling.value)
     if lift.low > 0:
         verdict = "earns more than"
     elif lift.high < 0:
         verdict = "earns less than"
     else:
         verdict = "cannot be told apart from"
+    found = (
+        f"PPO {verdict} the best tuned rule ({best.name}): {100 * lift.value:+.2f} points of the "
+        f"ceiling, 95 % {100 * lift.low:+.2f} to {100 * lift.high:+.2f}."
+    )
+    if lift.value <= 0:
+        return (
+            f"{found} Keep the rule, or train longer: {left:.2f} points are left between that rule "
+            "and the ceiling."
+        )
     closed = evidence.gap_closed
     return (
-        f"PPO {verdict} the best tuned rule ({best.name}): {100 * lift.value:+.2f} points of the "
-        f"ceiling, 95 % {100 * lift.low:+.2f} to {100 * lift.high:+.2f}. Before training there "
-        f"were {100 * evidence.headroom:.2f} % to gain at most over that rule; PPO closes "
-        f"{100 * closed.value:.0f} % of its gap to the ceiling "
-        f"({100 * closed.low:.0f} to {100 * closed.high:.0f})."
+        f"{found} At most {left:.2f} points were to be gained over that rule; PPO gains "
+        f"{100 * closed.value:.0f} % of them ({100 * closed.low:.0f} to {100 * closed.high:.0f})."
     )
 
 
@@ -111,9 +170,10 @@ def optimism(judgement: Judgement) -> str:
         evidence.policy.share_of_ceiling.value for evidence in (judgement.earlier, judgement.later)
     )
     return (
-        f"Optimism gap: {100 * judgement.optimism_gap:+.1f} % of value in the simulator it was "
-        f"trained in against the one that judges (up to +10 % is acceptable); as a share of the "
-        f"ceiling {100 * there:.2f} % there, {100 * here:.2f} % here."
+        f"Optimism: the policy reaches {100 * there:.2f} % of the ceiling in the simulator that it "
+        f"was trained in and {100 * here:.2f} % in the one that judges. In value the gap is "
+        f"{100 * judgement.optimism_gap:+.1f} % (up to +10 % is acceptable), which also holds how "
+        "the two periods themselves differ."
     )
 
 
@@ -121,13 +181,15 @@ def markdown(
     decision: Decision,
     judgement: Judgement,
     calibration: Calibration,
+    settings: Mapping[str, Any],
     fidelity_accepted: str | None,
 ) -> str:
     """The run's report as a page of Markdown."""
     parts = [f"# {decision.title}: {decision.question}", ""]
     parts += [conclusion(judgement.later), "", optimism(judgement), ""]
     for evidence in judgement.shown:
-        parts += [_markdown_evidence(evidence, decision.episode), ""]
+        parts += [_markdown_evidence(evidence, decision), ""]
+    parts += [_markdown_kpis(judgement.later, decision), ""]
     parts += ["## Can the simulator be believed?", ""]
     parts += ["| check | value | allowed | n | verdict |", "|---|---|---|---|---|"]
     parts += [
@@ -137,21 +199,35 @@ def markdown(
     ]
     if fidelity_accepted is not None:
         parts += ["", f"Failed checks were accepted by name: {fidelity_accepted}"]
+    parts += ["", "## Settings", "", "| setting | value |", "|---|---|"]
+    parts += [f"| {name} | {value} |" for name, value in settings.items()]
     if calibration.notes:
         parts += ["", "## Notes", "", *(f"* {note}" for note in calibration.notes)]
     return "\n".join(parts) + "\n"
 
 
-def _markdown_evidence(evidence: Evidence, per: str) -> str:
-    unit = evidence.policy.value.unit
+def _markdown_kpis(evidence: Evidence, decision: Decision) -> str:
+    names = [_title(row) for row in evidence.rows if _is_compared(row, evidence)]
+    lines = [
+        f"## What they do, per {decision.episode}",
+        "",
+        f"| | {' | '.join(names)} |",
+        f"|---{'|---' * len(names)}|",
+        *(f"| {label} | {' | '.join(row)} |" for label, row in _kpi_lines(evidence, decision)),
+    ]
+    return "\n".join(lines)
+
+
+def _markdown_evidence(evidence: Evidence, decision: Decision) -> str:
     ordered = sorted(evidence.rows, key=lambda row: -row.share_of_ceiling.value)
     lines = [
         f"## {evidence.world}",
         "",
-        f"{_count(evidence)}, seed {evidence.seed}, intervals of 95 % paired by episode.",
+        f"{_count(evidence)}, seed {evidence.seed}; intervals of 95 %, paired by episode. A share "
+        "of the ceiling is the mean of the episodes' own shares where their ceilings are known.",
         "",
-        f"| who decides | value per {per}, {unit} | of the ceiling | PPO's lift, points "
-        "| P(lift > 0) |",
+        f"| who decides | {_value_heading(evidence, decision)} | of the ceiling | "
+        "PPO's lift, points | P(lift > 0) |",
         "|---|---|---|---|---|",
         *(f"| {_cells(row, _value_form(evidence))} |" for row in ordered),
     ]
@@ -161,11 +237,9 @@ def _markdown_evidence(evidence: Evidence, per: str) -> str:
 def _cells(row: Row, form: str) -> str:
     chosen = ", ".join(f"{name} {value:.3g}" for name, value in row.chosen.items())
     name = f"{row.name} ({KIND_WORDS[row.kind]}{'; ' + chosen if chosen else ''})"
-    lift = "" if row.policy_lift is None else _with_interval(_scaled(row.policy_lift), "+.2f")
-    chance = "" if row.probability_of_lift is None else f"{row.probability_of_lift:.3f}"
     value = _with_interval(row.value, form)
     share = _with_interval(_scaled(row.share_of_ceiling), ".1f", " %")
-    return " | ".join([name, value, share, lift, chance])
+    return " | ".join([name, value, share, _lift(row), _chance(row)])
 
 
 def _allowed(low: float, high: float) -> str:
@@ -183,8 +257,12 @@ def _scaled(estimate: Estimate) -> Estimate:
 
 
 def _with_interval(estimate: Estimate, form: str, unit: str = "") -> str:
-    interval = f"[{estimate.low:{form}}, {estimate.high:{form}}]"
-    return f"{estimate.value:{form}}{unit} {interval}"
+    # Adding zero turns -0.0 into 0.0.
+    value, low, high = (
+        format(round(number, 6) + 0.0, form)
+        for number in (estimate.value, estimate.low, estimate.high)
+    )
+    return f"{value}{unit} [{low}, {high}]"
 
 
 def fidelity_figure(report: FidelityReport) -> Figure:

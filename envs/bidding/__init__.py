@@ -86,10 +86,12 @@ DECISION = Decision(
         Kpi("spend", "Spend", "currency", "what the won impressions cost"),
         Kpi("value", "Value", "currency", "calibrated expected clicks x the value of a click"),
         Kpi("clicks", "Clicks", "clicks", "realised clicks: they confirm, they do not judge"),
+        Kpi("budget", "Budget", "currency", "what the day may spend, counted in its first slot"),
         Kpi("objective", "Value after target", "currency", "value, less where CPA missed its goal"),
     ),
     ratios=(
         Ratio("Win rate", "wins", "impressions", "", "impressions won / impressions on offer"),
+        Ratio("Budget use", "spend", "budget", "", "spend / budget"),
         Ratio("Spend per value", "spend", "value", "", "currency spent per currency of value"),
         Ratio("Cost per click", "spend", "clicks", "currency", "spend / realised clicks"),
     ),

@@ -7,7 +7,7 @@ foretells the later days, which it has not seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -35,6 +35,7 @@ LEAST_WINS = 200
 """With fewer wins in a part even its mean price is known to worse than about 5 %."""
 
 _OWN_BID_SHARE = 0.99
+_DEFAULT_CLICK_VALUE = BiddingSettings().click_value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +155,7 @@ def fit(
         later=judge,
         fidelity=judge_simulator(market, later, rng),
         data_sha256=log.sha256,
-        notes=(*notes, *_remarks(auctions, market, multiplier)),
+        notes=(*notes, *_remarks(auctions, market, multiplier), *_money_remarks(settings)),
         logging_multiplier=multiplier,
         logging_noise_sd=noise_sd,
     )
@@ -166,8 +167,7 @@ def settle(log: LogTable, settings: BiddingSettings) -> BiddingSettings:
     Left alone where the settings already say one, and where the log has no values or fewer than
     `LEAST_VALUED_EVENTS` of them.
     """
-    default = next(f.default for f in fields(settings) if f.name == "click_value")
-    if settings.click_value != default or "value" not in log.names:
+    if settings.click_value != _DEFAULT_CLICK_VALUE or "value" not in log.names:
         return settings
     value, valued, clicks = 0.0, 0, 0
     for batch in log.batches(["value", "click"]):
@@ -241,5 +241,20 @@ def _remarks(auctions: Auctions, market: FittedMarket, multiplier: float | None)
         remarks.append(
             f"{100 * market.unknown_share:.1f} % of auctions cost more than the log's bids could "
             "show: simulated bids never win them"
+        )
+    return remarks
+
+
+def _money_remarks(settings: BiddingSettings) -> list[str]:
+    remarks = []
+    if settings.click_value == _DEFAULT_CLICK_VALUE:
+        remarks.append(
+            f"a click is taken to be worth 1 {settings.currency}: set click_value to what it is "
+            f"worth to you, or log a value in at least {LEAST_VALUED_EVENTS} rows"
+        )
+    if settings.auction == "first_price":
+        remarks.append(
+            "first price: price_cpm is read as the lowest bid that would have won; the ceiling "
+            "pays exactly that, which no bidder can foresee, so compare with the rules, not with it"
         )
     return remarks

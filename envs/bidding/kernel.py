@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from envs.bidding.days import Days
 
 OBSERVATIONS = 16
-KPI_NAMES = ("impressions", "wins", "spend", "value", "clicks", "objective")
+KPI_NAMES = ("impressions", "wins", "spend", "value", "clicks", "objective", "budget")
 EMA_WEIGHT = 0.4  # of the newest slot, in the pace and win-rate averages
 CLICK_PRIOR = 10.0  # clicks: realised / expected is noise of a third below that many
 OBSERVATION_BOUND = 3.0
@@ -234,7 +234,7 @@ def _score(value: float, spend: float, limit: float) -> float:
 def advance(
     days: Days, terms: Terms, state: BiddingState, i: int, log_lambda: float, kpi: Any
 ) -> float:
-    """Run one slot of copy `i` at `log_lambda`, in place; fill `kpi [n, 6]`; return the reward."""
+    """Run one slot of copy `i` at `log_lambda`, in place; fill `kpi [n, 7]`; return the reward."""
     for column in range(kpi.shape[1]):
         kpi[i, column] = 0.0
     slot = state.slot[i]
@@ -285,6 +285,7 @@ def advance(
     kpi[i, 3] = value
     kpi[i, 4] = clicks
     kpi[i, 5] = gained
+    kpi[i, 6] = terms.budget[level] if slot == 0 else 0.0
     return float(gained / terms.value_ref[level])
 
 

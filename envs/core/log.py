@@ -175,9 +175,12 @@ def _resolved(
 
 
 def _missing(column: Column, source: str, available: tuple[str, ...]) -> LogProblem:
-    lower = {name.lower(): name for name in available}
-    close = [lower[name] for name in get_close_matches(source.lower(), lower, n=3, cutoff=0.6)]
-    example = close[0] if close else "<its name in your file>"
+    lower = {name.lower().strip(): name for name in available}
+    wanted = column.name if column.name in lower else source.lower()
+    close = [lower[name] for name in get_close_matches(wanted, lower, n=3, cutoff=0.7)]
+    example = "<its name in your file>"
+    if close:
+        example = close[0] if close[0].isidentifier() else json.dumps(close[0])
     hint = f" (close: {listed(close)})" if close else ""
     return LogProblem(
         column.name,

@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 PACKAGE = Path(__file__).resolve().parent.parent
 POLICY_FILES = ("policy.safetensors", "policy.json")
 # What the stored copy of `ppo_marketing.ppo` imports; this project itself is on no index.
-REQUIREMENTS = ("gymnasium", "mlflow", "numpy", "safetensors", "torch")
+REQUIREMENTS = ("gymnasium", "mlflow", "numpy", "pydantic", "safetensors", "torch")
 
 
 def save_model(

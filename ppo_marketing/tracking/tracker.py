@@ -56,16 +56,13 @@ def open_tracker(folder: Path, *, patience_s: float = 60.0) -> Tracker:
         PpoMarketingError: the store cannot be reached.
     """
     store = store_in(folder, os.environ)
-    if store.database is None:
-        client = patiently(store, lambda: _client(store))
-    else:
+    if store.database is not None:
         with set_up_alone(store.database, patience_s):
-            if store.database.exists() and store.database.stat().st_size > 0:
-                check_database(store.database, patience_s)
-            else:
+            # Nothing slow happens here once the database is there: jobs need not queue for it.
+            if not store.database.exists() or store.database.stat().st_size == 0:
                 patiently(store, lambda: _create_database(store))
-            client = patiently(store, lambda: _client(store))
-    tracker = Tracker(client, store)
+        check_database(store.database, patience_s)
+    tracker = Tracker(patiently(store, lambda: _client(store)), store)
     tracker.close_orphans()
     return tracker
 

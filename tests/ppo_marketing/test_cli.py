@@ -142,6 +142,9 @@ LOG = "sample.parquet"
         (("run", "--decision", "bidding"), {"PPO_MARKETING_TRAINING": "abc"}, "JSON object"),
         (("generate", "bidding", "-o", "sample.parquet/below.parquet"), {}, "cannot write"),
         (("generate", "bidding", "-o", "x.parquet", "--preset", "calm"), {}, "choose one of"),
+        (("generate", "bidding", "-o", "x.csv"), {}, "name a file x.parquet"),
+        (("generate", "bidding", "-o", LOG, "--days", "1"), {}, "exists already"),
+        (("calibrate", "bidding", LOG, "--set", "tightness=0.1"), {}, "write a list"),
         (("train", "bidding", "--calibration", "nowhere"), {}, "no readable calibration.json"),
     ],
 )

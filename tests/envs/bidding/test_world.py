@@ -39,6 +39,19 @@ def test_compiled_slots_equal_the_plain_loop(rng: np.random.Generator) -> None:
         state = outcome.state
 
 
+def test_the_budget_of_a_day_is_counted_once_however_early_it_is_spent(
+    rng: np.random.Generator,
+) -> None:
+    world = small_world(rng, tightness=(0.1, 0.4))
+    state = world.initial(8, rng)
+    level, counted = state.level.copy(), np.zeros(8)
+    for _ in range(world.days.slots):
+        outcome = world.step(state, world.control(state, np.ones((8, 1))), rng)
+        counted += outcome.kpis["budget"]
+        state = outcome.state
+    np.testing.assert_allclose(counted, world.terms.budget[level])
+
+
 def test_a_slot_in_which_money_runs_out_is_walked_in_arrival_order() -> None:
     # Arrival order dear, cheap; money for one: the earlier one is bought, not the better one.
     days = build_days(
