@@ -1,0 +1,258 @@
+"""The customer world: pure batched dynamics over customers drawn once (MODELLING 3.2).
+
+An episode is one customer's programme: whose tables (a member of the ensemble), which start, which
+luck. Consent, caps, quiet weeks and capacity are masks; what is not allowed becomes no contact,
+whoever asks for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import gymnasium
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from envs.core.world import Array, Outcome, StepBuffers
+from envs.sequencing import kernel
+from envs.sequencing.dynamic_program import Program, fatigue_bins, program
+from envs.sequencing.kernel import KPI_NAMES, Episodes, SequencingState, Terms
+from envs.sequencing.oracle import backward_induction, uncontacted
+from envs.sequencing.scenario import SequencingScenario, changed_tables
+from envs.sequencing.settings import WEEKS_OF_A_YEAR, SequencingSettings
+from envs.sequencing.tables import Menu, ResponseTables
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DAYS_A_WEEK = 7
+EVERY_WEEK = 63  # a cap longer than the memory of contacts counts all that is remembered
+
+
+def plan_terms(menu: Menu, tables: ResponseTables, settings: SequencingSettings) -> Terms:
+    """The settings as the kernel reads them, with the uncontacted worth of every state.
+
+    Raises ValueError where a setting names a channel that is not on the menu.
+    """
+    settings.require_channels(menu.channels)
+    channels = len(menu.channels)
+    window, count = np.zeros(channels, np.uint64), np.ones(channels, np.int64)
+    for c, name in enumerate(menu.channels):
+        if name in settings.caps:
+            contacts, days = settings.caps[name]
+            # Two contacts n weeks apart share a window of `days` where 7 n < days.
+            shared = min(-(-days // DAYS_A_WEEK) - 1, EVERY_WEEK)
+            window[c], count[c] = np.uint64((1 << shared) - 1), contacts
+    quiet = np.zeros(WEEKS_OF_A_YEAR, np.bool_)
+    quiet[list(settings.quiet_weeks)] = True
+    bins = fatigue_bins(tables)
+    weeks = 0 if settings.end == "nothing" else settings.terminal_weeks
+    recencies, frequencies = tables.shape[:2]
+    consent = (..., *[-1] * channels)  # without contacts, consent plays no part
+    terminal = [
+        uncontacted(program(tables, k, settings.discount, tables.contact_cost), weeks)[consent]
+        for k in range(tables.members)
+    ]
+    return Terms(
+        horizon=settings.horizon_weeks,
+        discount=settings.discount,
+        truncated=settings.end == "truncated",
+        expected=settings.pay == "expected",
+        unsubscribe_cost=settings.unsubscribe_cost,
+        price=full_price(menu, tables, settings),
+        cap_window=window,
+        cap_count=count,
+        closed=np.array([name in settings.closed_channels for name in menu.channels], np.bool_),
+        quiet=quiet,
+        first_week=settings.first_week,
+        bins=bins,
+        terminal=np.stack(terminal).reshape(tables.members, recencies, frequencies, -1),
+    )
+
+
+def full_price(
+    menu: Menu, tables: ResponseTables, settings: SequencingSettings
+) -> NDArray[np.float64]:
+    """What each action costs, the price of its channel's shared budget included: `[A]` currency."""
+    shared = [0.0, *(settings.channel_prices.get(channel, 0.0) for channel, _ in menu.contacts)]
+    return np.asarray(tables.contact_cost + np.array(shared))
+
+
+def draw_episodes(tables: ResponseTables, n: int, rng: Generator) -> Episodes:
+    """`n` customers: members in turn, starts by their weight, luck of their own."""
+    member = rng.permutation(np.arange(n) % tables.members)
+    row = np.empty(n, np.int64)
+    for k in range(tables.members):
+        mine = member == k
+        # Evenly spaced quantiles: the starts are as the weights say, up to rounding.
+        places = (np.arange(mine.sum()) + rng.random()) / max(mine.sum(), 1)
+        ordered = np.searchsorted(np.cumsum(tables.start_weight[k]), places, side="right")
+        row[mine] = rng.permutation(np.minimum(ordered, len(tables.start) - 1))
+    seed = rng.integers(0, 2**64, n, np.uint64, endpoint=False)
+    return Episodes(member.astype(np.int64), row, seed)
+
+
+@dataclass(frozen=True)
+class SequencingWorld:
+    """Customers to be contacted and the terms of the programme; a frozen value."""
+
+    menu: Menu
+    tables: ResponseTables = field(repr=False)
+    customers: Episodes = field(repr=False)
+    settings: SequencingSettings
+    terms: Terms = field(repr=False)
+
+    kpi_names = KPI_NAMES
+
+    @classmethod
+    def drawn(
+        cls,
+        menu: Menu,
+        tables: ResponseTables,
+        episodes: int,
+        settings: SequencingSettings,
+        rng: Generator,
+    ) -> SequencingWorld:
+        """A world of `episodes` customers drawn from the tables."""
+        customers = draw_episodes(tables, episodes, rng)
+        return cls(menu, tables, customers, settings, plan_terms(menu, tables, settings))
+
+    @property
+    def horizon(self) -> int:
+        """The weeks of a programme."""
+        return self.settings.horizon_weeks
+
+    @property
+    def episodes(self) -> int:
+        """The number of customers."""
+        return len(self.customers.member)
+
+    @property
+    def observation_space(self) -> gymnasium.spaces.Box:
+        """Indicators and shares in [0, 1]; the environment's page names them."""
+        recencies, frequencies = self.tables.shape[:2]
+        size = recencies + frequencies + int(self.terms.bins.sum()) + 3 * len(self.terms.bins) + 2
+        return gymnasium.spaces.Box(0.0, 1.0, (size,), np.float32)
+
+    @property
+    def action_space(self) -> gymnasium.spaces.Discrete:
+        """No contact, or one of the menu's."""
+        return gymnasium.spaces.Discrete(len(self.menu.contacts) + 1)
+
+    def initial(self, n: int, rng: Generator) -> SequencingState:
+        """Start `n` customers, without repetition as far as they last."""
+        rounds = -(-n // self.episodes)
+        episode = np.concatenate([rng.permutation(self.episodes) for _ in range(rounds)])[:n]
+        return self.starting(episode)
+
+    def starting(self, episode: Sequence[int] | Array) -> SequencingState:
+        """The given customers, one a copy, at their start."""
+        state = blank(len(episode), self.tables)
+        kernel.start_all(self.tables, self.customers, state, np.asarray(episode, np.int64))
+        return state
+
+    def observe(self, state: SequencingState) -> Array:
+        """The observations of every copy, `[n, obs]` float32."""
+        shape = self.observation_space.shape
+        assert shape is not None
+        observation = np.empty((len(state.step), *shape), np.float32)
+        kernel.look_all(self.tables, self.terms, state, observation)
+        return observation
+
+    def action_mask(self, state: SequencingState) -> Array:
+        """Which actions consent, caps, quiet weeks and capacity allow: `[n, A]` bool."""
+        mask = np.empty((len(state.step), len(self.tables.channel)), np.bool_)
+        kernel.mask_all(self.tables, self.terms, state, mask)
+        return mask
+
+    def control(self, state: SequencingState, action: Array) -> Array:
+        """The action itself, `[n]`: contacts have no other unit."""
+        return np.asarray(action, np.int64).reshape(len(state.step))
+
+    def step(
+        self, state: SequencingState, control: Array, rng: Generator
+    ) -> Outcome[SequencingState]:
+        """One week under `control [n]`; nothing is drawn from `rng`, luck is the customer's."""
+        after = SequencingState._make(column.copy() for column in state)
+        n = len(after.step)
+        reward, kpi = np.empty(n), np.empty((n, len(KPI_NAMES)))
+        kernel.advance_all(
+            self.tables, self.terms, self.customers, after, np.asarray(control, np.int64),
+            reward, kpi,
+        )  # fmt: skip
+        over = after.step >= self.horizon
+        return Outcome(
+            state=after,
+            reward=reward,
+            terminated=over & (not self.terms.truncated),
+            truncated=over & self.terms.truncated,
+            kpis={name: kpi[:, column] for column, name in enumerate(KPI_NAMES)},
+        )
+
+    def step_into(
+        self, state: SequencingState, action: Array, rng: Generator, out: StepBuffers
+    ) -> None:
+        """Compiled agent step in place; copies whose programme ended begin another customer's."""
+        n = len(state.step)
+        ended = out.truncated if self.terms.truncated else out.terminated
+        other = out.terminated if self.terms.truncated else out.truncated
+        other[:] = False
+        # Drawn in every step: the stream then does not depend on who ended.
+        following = rng.integers(0, self.episodes, n)
+        kernel.agent_step_all(
+            self.tables, self.terms, self.customers, state, np.asarray(action, np.int64),
+            following, out.observation, out.reward, ended, out.final_observation, out.kpi,
+        )  # fmt: skip
+
+    def program(self, k: int) -> Program:
+        """The decision problem of member `k`, caps relaxed."""
+        return program(
+            self.tables, k, self.settings.discount, self.terms.price, self.settings.unsubscribe_cost
+        )
+
+    def ceiling(self, state: SequencingState) -> NDArray[np.float64]:
+        """The optimal policy's expected `value` from each copy's start, `[n]` currency.
+
+        Exact by backward induction to the terminal value; with caps an upper bound, since it
+        relaxes them. The optimum may know its member, which a policy must not.
+        """
+        weeks = (self.terms.first_week + np.arange(self.horizon)) % WEEKS_OF_A_YEAR
+        allowed = np.ones((self.horizon, len(self.tables.channel)), np.bool_)
+        shut = (self.tables.channel >= 0) & (
+            self.terms.quiet[weeks][:, None] | self.terms.closed[self.tables.channel]
+        )
+        allowed[shut] = False
+        member = self.customers.member[state.episode]
+        ceiling = np.empty(len(member))
+        for k in np.unique(member):
+            model = self.program(int(k))
+            grid = self.terms.terminal[k].reshape(model.shape[: 2 + model.channels])
+            terminal = grid.reshape(*grid.shape, *[1] * model.channels)
+            value = backward_induction(model, terminal, allowed)
+            mine = member == k
+            ceiling[mine] = value[model.index(state)][mine]
+        return ceiling
+
+    def under(self, scenario: SequencingScenario) -> SequencingWorld:
+        """The same customers and luck with the scenario's prices and responses."""
+        tables = changed_tables(self.tables, scenario)
+        terms = plan_terms(self.menu, tables, self.settings)
+        return replace(self, tables=tables, terms=terms)
+
+
+def blank(n: int, tables: ResponseTables) -> SequencingState:
+    """`n` copies with nothing in them."""
+    channels, delays = tables.shape[3], tables.maturity.shape[1]
+    return SequencingState(
+        episode=np.zeros(n, np.int64),
+        step=np.zeros(n, np.int64),
+        recency=np.zeros(n, np.int64),
+        frequency=np.zeros(n, np.int64),
+        fatigue=np.zeros((n, channels), np.int64),
+        consent=np.zeros((n, channels), np.bool_),
+        contacts=np.zeros((n, channels), np.uint64),
+        pending=np.zeros((n, delays), np.int64),
+        due=np.zeros((n, delays)),
+    )
