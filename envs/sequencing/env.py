@@ -38,9 +38,11 @@ class SequencingEnv(WorldEnv):
     | weeks since the last purchase, one indicator a bin | R |
     | frequency of purchases, one indicator a bin | F |
     | for each channel: fatigue, one indicator a bin | bins of the channel |
-    | for each channel: consent; allowed now; weeks since its last contact / 8, at most 1 | 3 |
+    | for each channel: consent; allowed now; weeks since its last contact / 8 (*) | 3 |
     | share of the horizon left (0 where the horizon is only a cut) | 1 |
     | purchases still to be paid / 4, at most 1 | 1 |
+
+    (*) at most 1; 0 for a channel whose cap, if any, does not reach back beyond the week.
 
     ## Rewards
     In currency: margin paid in the week less the cost of the contact (and the price of its

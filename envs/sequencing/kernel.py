@@ -270,10 +270,12 @@ def look(tables: ResponseTables, terms: Terms, state: SequencingState, i: int, s
         at += terms.bins[c]
         seen[i, at] = 1.0 if state.consent[i, c] else 0.0
         seen[i, at + 1] = 1.0 if open_channel(terms, state, i, c) else 0.0
-        since = 0
-        while since < 8 and not (state.contacts[i, c] >> np.uint64(since)) & _ONE:
-            since += 1
-        seen[i, at + 2] = since / 8.0
+        # How long ago the last contact was matters to nothing but a cap that reaches back.
+        if terms.cap_window[c]:
+            since = 0
+            while since < 8 and not (state.contacts[i, c] >> np.uint64(since)) & _ONE:
+                since += 1
+            seen[i, at + 2] = since / 8.0
         at += 3
     left = 1.0 - state.step[i] / terms.horizon
     seen[i, at] = 0.0 if terms.truncated else left

@@ -1,0 +1,113 @@
+"""What every sequencing rule shares: its defaults, and how history chooses its parameters."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from envs.core.world import Array
+from envs.sequencing.kernel import SequencingState
+from envs.sequencing.tables import ResponseTables
+from envs.sequencing.world import SequencingWorld
+
+R = TypeVar("R", bound="Heuristic")
+TUNING_CUSTOMERS = 2000  # paired differences of .1 % of the value then show
+
+
+@dataclass(frozen=True)
+class Heuristic(ABC):
+    """A rule with nothing to choose, acting in the world as it is, unless it says otherwise."""
+
+    name: str
+
+    @property
+    def chosen(self) -> Mapping[str, float]:
+        """The parameters that tuning chose."""
+        return {}
+
+    def tuned(self: R, history: SequencingWorld, rng: Generator) -> R:
+        """The rule with what it takes from history."""
+        return self
+
+    def arena(self, world: SequencingWorld, rng: Generator) -> SequencingWorld:
+        """The world as the rule acts in it."""
+        return world
+
+    @abstractmethod
+    def control(self, world: SequencingWorld, state: SequencingState, rng: Generator) -> Array:
+        """An action of every copy, `[n]`; what is not allowed becomes no contact."""
+
+
+def mean_value(world: SequencingWorld, rule: Heuristic, rng: Generator) -> float:
+    """The mean KPI `value` of the world's first customers under `rule`, currency."""
+    state = world.starting(np.arange(min(world.episodes, TUNING_CUSTOMERS)))
+    total = np.zeros(len(state.step))
+    for _ in range(world.horizon):
+        outcome = world.step(state, rule.control(world, state, rng), rng)
+        state = outcome.state
+        total += outcome.kpis["value"]
+    return float(total.mean())
+
+
+def search(
+    rule: R, choices: Mapping[str, Sequence[Any]], score: Callable[[R], float], rounds: int = 4
+) -> R:
+    """Coordinate ascent: each field in turn takes its best choice, until a round changes nothing.
+
+    Of equal choices the one held first wins.
+    """
+    best, best_score = rule, score(rule)
+    for _ in range(rounds):
+        before = best
+        for name, values in choices.items():
+            for value in values:
+                if value == getattr(best, name):
+                    continue
+                tried = replace(best, **{name: value})
+                tried_score = score(tried)
+                if tried_score > best_score:
+                    best, best_score = tried, tried_score
+        if best == before:
+            break
+    return best
+
+
+def numbers(rule: Heuristic) -> dict[str, float]:
+    """The numeric fields of a rule, for tables."""
+    values = {field.name.replace("_", " "): getattr(rule, field.name) for field in fields(rule)}
+    return {
+        name: float(value)
+        for name, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def rested(state: SequencingState) -> NDArray[np.int64]:
+    """Fatigue summed over the channels, `[n]`."""
+    return np.asarray(state.fatigue.sum(axis=1))
+
+
+def one_step_gain(tables: ResponseTables, state: SequencingState) -> NDArray[np.float64]:
+    """Expected margin of this step less that of no contact, of every action: `[n, A]` currency.
+
+    Mean over the members; the contact's cost and the offer's are taken off.
+    """
+    r, f = state.recency, state.frequency
+    channels = np.arange(tables.shape[3])
+    rest = tables.base[:, r, f] + tables.drag[:, channels, state.fatigue].sum(axis=-1)  # [K, n]
+    margin = tables.margin[:, f]
+    gain = np.zeros((len(r), len(tables.channel)))
+    alone = margin / (1 + np.exp(-rest))
+    for a, c in enumerate(tables.channel):
+        if c >= 0:
+            fading = tables.dampening[:, c, state.fatigue[:, c]]
+            chance = 1 / (1 + np.exp(-rest - tables.uplift[:, a, r, f] * fading))
+            earned = chance * (margin - tables.offer_cost[a])
+            gain[:, a] = (earned - alone).mean(axis=0) - tables.contact_cost[a]
+    return gain
