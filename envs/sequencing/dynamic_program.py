@@ -96,6 +96,14 @@ class Program:
                 q[a][tuple(barred[1:])] = -np.inf
         return q
 
+    def index(self, state: SequencingState) -> tuple[NDArray[np.int64], ...]:
+        """Where the copies stand in a value tensor: one index array `[n]` an axis."""
+        consent = [
+            np.searchsorted(level, state.consent[:, c].astype(np.int64))
+            for c, level in enumerate(self.levels)
+        ]
+        return (state.recency, state.frequency, *state.fatigue.T, *consent)
+
     @staticmethod
     def _widened(table: Floats, extra: int) -> Floats:
         return table.reshape(*table.shape, *[1] * extra)
@@ -138,7 +146,7 @@ def program(
     """The decision problem of member `k`; `price [A]` is what a contact costs in all, currency."""
     recencies, frequencies, _, channels, actions = tables.shape
     bins, levels = fatigue_bins(tables), consent_levels(tables)
-    grid = (recencies, frequencies, *bins)
+    grid = (recencies, frequencies, *bins.tolist())
     logit = np.broadcast_to(_at_rf(tables.base[k], channels), grid).copy()
     for c in range(channels):
         logit += _at_g(tables.drag[k, c, : bins[c]], c, channels)
@@ -193,11 +201,3 @@ def _moves(tables: ResponseTables, k: int, c: int, bins: int) -> tuple[Floats, F
     np.add.at(used, (g, g), 1 - up)
     return alone, used
 
-
-def state_index(model: Program, state: SequencingState) -> tuple[NDArray[np.int64], ...]:
-    """Where the copies stand in a value tensor: one index array `[n]` an axis."""
-    consent = [
-        np.searchsorted(level, state.consent[:, c].astype(np.int64))
-        for c, level in enumerate(model.levels)
-    ]
-    return (state.recency, state.frequency, *state.fatigue.T, *consent)
