@@ -126,9 +126,7 @@ DECISION = Decision(
     ),
     ratios=(
         Ratio("Margin per contact", "margin", "contacts", "currency", "margin / contacts"),
-        Ratio(
-            "Unsubscribes per contact", "unsubscribes", "contacts", "", "withdrawals / contacts"
-        ),
+        Ratio("Unsubscribes per contact", "unsubscribes", "contacts", "", "withdrawals / contacts"),
         Ratio("Contacts per purchase", "contacts", "purchases", "", "contacts / purchases"),
     ),
 )

@@ -200,4 +200,3 @@ def _moves(tables: ResponseTables, k: int, c: int, bins: int) -> tuple[Floats, F
     np.add.at(used, (g, np.minimum(g + 1, bins - 1)), up)
     np.add.at(used, (g, g), 1 - up)
     return alone, used
-

@@ -1,4 +1,4 @@
-"""The ground-truth generator behind the built-in sample: 520 states, solved exactly (MODELLING 6.2).
+"""The ground-truth generator behind the built-in sample: 520 states (MODELLING 6.2).
 
     logit p_buy = -3.6 - .10 r + .40 f - .04 g
                   + u_a (1 - .05 f) (.4 + .6 exp(-((r - 4) / 3)^2)) exp(-.40 g)[e-mails only]

@@ -27,9 +27,7 @@ def value_iteration(model: Program, tolerance: float = 1e-9) -> tuple[Floats, ND
             return value, q.argmax(axis=0)
 
 
-def backward_induction(
-    model: Program, terminal: Floats, allowed: NDArray[np.bool_]
-) -> Floats:
+def backward_induction(model: Program, terminal: Floats, allowed: NDArray[np.bool_]) -> Floats:
     """V* at the first step of a problem that ends in `terminal`; `allowed [T, A]` a step."""
     value = np.broadcast_to(terminal, model.shape).copy()
     for now in allowed[::-1]:

@@ -30,7 +30,17 @@ from envs.sequencing.world import SequencingWorld
 if TYPE_CHECKING:
     from envs.core.decision import Rule
 
-FATIGUE_PRICES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)  # of a purchase's mean margin / 10
+FATIGUE_PRICES = (
+    0.0,
+    0.02,
+    0.05,
+    0.1,
+    0.15,
+    0.2,
+    0.3,
+    0.4,
+    0.6,
+)  # of a purchase's mean margin / 10
 
 
 @dataclass(frozen=True)
@@ -200,7 +210,7 @@ class OneStepUplift(Heuristic):
         used = self.tables.channel[1:]
         gain[:, 1:] -= self.fatigue_price * (1 + state.fatigue[:, used])
         gain[~world.action_mask(state)] = -np.inf
-        return gain.argmax(axis=1)
+        return np.asarray(gain.argmax(axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ a step; both read the state before the step. The generator of MODELLING 6.2 is o
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,11 +94,13 @@ def checked(tables: ResponseTables) -> ResponseTables:
 
     Raises ValueError that lists everything that makes them no description of customers.
     """
-    kinds = ResponseTables.__annotations__
-    tables = ResponseTables(**{
-        name: np.ascontiguousarray(table, np.int64 if "int64" in str(kinds[name]) else np.float64)
-        for name, table in tables._asdict().items()
-    })  # fmt: skip
+    whole = ("channel", "start")
+    kinds: dict[str, Any] = {
+        name: np.int64 if name in whole else np.float64 for name in tables._fields
+    }
+    tables = ResponseTables._make(
+        np.ascontiguousarray(table, kinds[name]) for name, table in tables._asdict().items()
+    )
     recency, frequency, fatigue, channels, actions = tables.shape
     members, rows, delays = tables.members, len(tables.start), tables.maturity.shape[-1]
     expected = {

@@ -8,7 +8,7 @@ whoever asks for it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
@@ -50,7 +50,7 @@ def plan_terms(menu: Menu, tables: ResponseTables, settings: SequencingSettings)
     bins = fatigue_bins(tables)
     weeks = 0 if settings.end == "nothing" else settings.terminal_weeks
     recencies, frequencies = tables.shape[:2]
-    consent = (..., *[-1] * channels)  # without contacts, consent plays no part
+    consent: tuple[Any, ...] = (..., *[-1] * channels)  # without contacts, consent plays no part
     terminal = [
         uncontacted(program(tables, k, settings.discount, tables.contact_cost), weeks)[consent]
         for k in range(tables.members)
