@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from envs.core.calibration_folder import CalibrationError
 from envs.core.log import LogTable
 from envs.sequencing.log import CHANNELS
+from envs.sequencing.paths import Customers
 from envs.sequencing.stocks import decayed_bins, frequency_bins
 from envs.sequencing.tables import Menu
 
@@ -78,6 +79,11 @@ class Panel(NamedTuple):
     def where(self, kept: NDArray[np.bool_]) -> Panel:
         """The rows that are kept."""
         return Panel(*(column[kept] for column in self))
+
+
+def states(panel: Panel) -> Customers:
+    """The state before every row's decision."""
+    return Customers(panel.recency, panel.frequency, panel.fatigue, panel.consent)
 
 
 class Gathered(NamedTuple):

@@ -46,6 +46,12 @@ def buy_probability(
     return np.asarray(1 / (1 + np.exp(-logit)))
 
 
+def expected_purchases(tables: ResponseTables, at: Customers, action: Ints) -> NDArray[np.float64]:
+    """P(purchase) of every customer under `action`, averaged over members, `[n]`."""
+    members = range(tables.members)
+    return np.asarray(np.mean([buy_probability(tables, k, at, action) for k in members], axis=0))
+
+
 def stock_of(fatigue: Ints, bins: int) -> Ints:
     """Fatigue summed over channels, clipped to the bins, `[n]`."""
     return np.minimum(fatigue.sum(axis=1), bins - 1)

@@ -1,0 +1,313 @@
+"""From a customer event log to calibrated customers with their fidelity report.
+
+Customers are split, and time is. The earlier part is three fifths of the customers in the first two
+thirds of the weeks; it trains and tunes. The later part is the other customers over all weeks: none
+of it was seen in training. The fidelity report asks how well the first foretells the second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from envs.core.calibration_folder import CalibrationError, read_calibration, write_calibration
+from envs.core.fidelity import FidelityReport
+from envs.core.log import LogTable
+from envs.sequencing.calibration_files import FORM, arrays_of, tables_from
+from envs.sequencing.fidelity import judge_simulator
+from envs.sequencing.heads import response_heads
+from envs.sequencing.members import fit_tables, likelihood
+from envs.sequencing.panel import Gathered, Panel, gather
+from envs.sequencing.propensity import (
+    Support,
+    cross_fitted,
+    estimated_policy,
+    stabilised_weights,
+    support_of_trying_all,
+)
+from envs.sequencing.purchasing import BgNbd, fit_bgnbd, rhythm
+from envs.sequencing.settings import SequencingSettings
+from envs.sequencing.tables import Menu, ResponseTables
+from envs.sequencing.world import SequencingWorld
+
+__all__ = ["CalibrationError", "SequencingCalibration", "fit", "settle"]
+
+MEMBERS = 5
+TRAINING_CUSTOMERS = 0.6
+TRAINING_WEEKS = 2 / 3
+LEAST_PURCHASES = 100
+"""With fewer purchase weeks in a part not even their rate is known to within a tenth."""
+
+HISTORY_CUSTOMERS = 4000
+_LEAST_RANDOMISED = 1000
+"""Randomised rows that an effect needs to be called identified: its error is then below its size."""
+
+_TIRING = (0.3, 0.5, 0.7, 0.85)  # decays of fatigue a week that are tried, where none is logged
+
+Effects = Literal["identified", "assumed, not identified"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequencingCalibration:
+    """Response tables of the earlier and the later part, and the report that judges.
+
+    `effects` says whether what contacts do was identified by randomised decisions; `propensities`
+    whether the chances of decisions were logged or estimated. `logging_propensity` is the log's own
+    policy, `[R, F, G, S, A]` (propensity.py). `responses` are the deliver, open and click heads
+    (heads.py), `base` the BG/NBD purchase rhythm, None where nobody bought twice.
+    """
+
+    menu: Menu
+    earlier: ResponseTables
+    later: ResponseTables
+    fidelity: FidelityReport
+    data_sha256: str
+    notes: tuple[str, ...]
+    judged_from: date
+    logging_propensity: NDArray[np.float64]
+    responses: NDArray[np.float64]
+    effects: Effects
+    propensities: Literal["logged", "estimated"]
+    verdict: str
+    support: Support
+    base: BgNbd | None
+
+    def training_world(
+        self, episodes: int, settings: SequencingSettings, rng: Generator
+    ) -> SequencingWorld:
+        """`episodes` customers simulated by the members of the earlier part, in turn."""
+        return SequencingWorld.drawn(self.menu, self.earlier, episodes, settings, rng)
+
+    def judging_world(
+        self, episodes: int, settings: SequencingSettings, rng: Generator
+    ) -> SequencingWorld:
+        """`episodes` customers simulated by the members of the later part, in turn."""
+        return SequencingWorld.drawn(self.menu, self.later, episodes, settings, rng)
+
+    def history_world(self, settings: SequencingSettings) -> SequencingWorld:
+        """Always the same customers of the earlier part: what rules are tuned on."""
+        rng = np.random.default_rng(0)
+        return self.training_world(HISTORY_CUSTOMERS, settings, rng)
+
+    def heldout_world(self, settings: SequencingSettings) -> None:
+        """None: what a customer would have done under other contacts was never logged."""
+
+    def save(self, folder: Path) -> None:
+        """Write the tables and the record to `folder`, replacing it as a whole.
+
+        Raises:
+            CalibrationError: the folder holds something else than a calibration.
+        """
+        parts = {
+            "earlier": arrays_of(self.earlier),
+            "later": arrays_of(self.later),
+            "log": {"logging_propensity": self.logging_propensity, "responses": self.responses},
+        }
+        record = {
+            "menu": {"channels": self.menu.channels, "contacts": self.menu.contacts},
+            "data_sha256": self.data_sha256,
+            "notes": list(self.notes),
+            "judged_from": self.judged_from.isoformat(),
+            "effects": self.effects,
+            "propensities": self.propensities,
+            "verdict": self.verdict,
+            "support": self.support._asdict(),
+            "base": None if self.base is None else self.base._asdict(),
+            "fidelity": self.fidelity.as_dict(),
+        }
+        write_calibration(folder, FORM, parts, record)
+
+    @classmethod
+    def load(cls, folder: Path) -> SequencingCalibration:
+        """The calibration that `save` wrote.
+
+        Raises:
+            CalibrationError: a file is missing or not what was written.
+        """
+        parts, record = read_calibration(folder, FORM)
+        menu, base = record["menu"], record["base"]
+        return cls(
+            menu=Menu(tuple(menu["channels"]), tuple((c, o) for c, o in menu["contacts"])),
+            earlier=tables_from(parts["earlier"]),
+            later=tables_from(parts["later"]),
+            fidelity=FidelityReport.from_dict(record["fidelity"]),
+            data_sha256=record["data_sha256"],
+            notes=tuple(record["notes"]),
+            judged_from=date.fromisoformat(record["judged_from"]),
+            logging_propensity=parts["log"]["logging_propensity"],
+            responses=parts["log"]["responses"],
+            effects=record["effects"],
+            propensities=record["propensities"],
+            verdict=record["verdict"],
+            support=Support(**record["support"]),
+            base=None if base is None else BgNbd(**base),
+        )
+
+
+def fit(log: LogTable, settings: SequencingSettings, rng: Generator) -> SequencingCalibration:
+    """Calibrate customers to a log and check them on customers and weeks not seen.
+
+    Raises:
+        CalibrationError: the log cannot be calibrated; the message says what it needs.
+    """
+    gathered = _gathered(log)
+    panel, menu = gathered.panel, gathered.menu
+    training = rng.random(panel.customer.max() + 1) < TRAINING_CUSTOMERS
+    split = max(2, round(TRAINING_WEEKS * panel.weeks))
+    mine = training[panel.customer]
+    earlier, later = panel.where(mine & (panel.week < split)), panel.where(~mine)
+    _refuse_unfit(earlier, later, split)
+
+    propensity, logged = _propensities(panel, menu, rng)
+    effects = _effects(panel, propensity, logged)
+    seen = mine & (panel.week < split)
+    # Both parts start where the log's customers stood when the later weeks began.
+    today = panel.week == split
+    tables = {
+        name: fit_tables(
+            part, gathered, panel.where(today & of),
+            stabilised_weights(part, menu.channel, propensity[rows]), MEMBERS, rng,
+        )
+        for name, part, rows, of in (
+            ("earlier", earlier, seen, mine), ("later", later, ~mine, ~mine),
+        )
+    }  # fmt: skip
+    policy = estimated_policy(earlier, menu.channel, np.ones(earlier.rows))
+    responses = response_heads(earlier, menu.channel)
+    judged = judge_simulator(
+        tables["earlier"], later, split, policy, responses, rng,
+        propensity=propensity[~mine] if effects == "identified" else None,
+    )  # fmt: skip
+    support = support_of_trying_all(panel, menu.channel, propensity)
+    verdict = _verdict(effects, logged)
+    base = _base(gathered, mine, panel, split)
+    return SequencingCalibration(
+        menu=menu,
+        earlier=tables["earlier"],
+        later=tables["later"],
+        fidelity=judged.report,
+        data_sha256=log.sha256,
+        notes=(
+            verdict,
+            _support_note(support),
+            *(note for note in log.notes if not note.startswith("consent_")),
+            *gathered.notes,
+            *_part_notes(earlier, later, split, base),
+            *judged.notes,
+        ),
+        judged_from=gathered.day_of(split),
+        logging_propensity=policy,
+        responses=responses,
+        effects=effects,
+        propensities="logged" if logged else "estimated",
+        verdict=verdict,
+        support=support,
+        base=base,
+    )
+
+
+def settle(log: LogTable, settings: SequencingSettings) -> SequencingSettings:
+    """The settings as they are: costs and margins come with the tables, from the log."""
+    return settings
+
+
+def _gathered(log: LogTable) -> Gathered:
+    """The panel; where fatigue is not logged, with the decay under which purchases fit best."""
+    gathered = gather(log)
+    if np.isnan(gathered.decay):
+        return gathered
+    tried = [gather(log, decay=decay) for decay in _TIRING]
+    return max(tried, key=likelihood)
+
+
+def _refuse_unfit(earlier: Panel, later: Panel, split: int) -> None:
+    problems = [
+        f"the {name} part has {int(part.purchase.sum())} customer-weeks with a purchase in "
+        f"{part.rows:,}: at least {LEAST_PURCHASES} are needed. Use a longer log or more customers"
+        for name, part in (("earlier", earlier), ("later", later))
+        if part.purchase.sum() < LEAST_PURCHASES
+    ]
+    problems += [
+        f"nobody in the {name} part is watched in week {split}, where the later weeks begin. Use a "
+        "log of customers who stay"
+        for name, part in (("later", later),)
+        if not (part.week == split).any()
+    ]
+    if problems:
+        raise CalibrationError("; ".join(problems))
+
+
+def _propensities(
+    panel: Panel, menu: Menu, rng: Generator
+) -> tuple[NDArray[np.float64], bool]:
+    """The chance of every decision, and whether the log itself says it."""
+    decided = panel.action >= 0
+    logged = bool(np.isfinite(panel.propensity[decided]).all())
+    if logged:
+        return np.where(decided, panel.propensity, 1.0), True
+    estimate = cross_fitted(panel, menu.channel, rng)
+    return np.where(decided, np.maximum(estimate, 1e-3), 1.0), False
+
+
+def _effects(panel: Panel, propensity: NDArray[np.float64], logged: bool) -> Effects:
+    """Identified where the log randomised: both contact and none had a logged chance."""
+    randomised = logged & (propensity < 1) & (panel.action >= 0)
+    enough = min((randomised & (panel.action > 0)).sum(), (randomised & (panel.action == 0)).sum())
+    return "identified" if enough >= _LEAST_RANDOMISED else "assumed, not identified"
+
+
+def _verdict(effects: Effects, logged: bool) -> str:
+    if effects == "identified":
+        return "verdict: effects identified (decisions were randomised, propensities are logged)"
+    chances = (
+        "propensities are logged but hardly any decision was left to chance"
+        if logged
+        else "propensities are estimated, cross-fitted by customer"
+    )
+    return f"verdict: effects assumed, not identified ({chances}); what contacts do is a guess"
+
+
+def _support_note(support: Support) -> str:
+    return (
+        "of a policy that tries every allowed action equally, the log shows "
+        f"{support.effective_rows:,.0f} effective customer-weeks, "
+        f"{100 * support.unsupported:.1f} % unsupported mass and "
+        f"{support.effective_positives:,.0f} effective positives"
+    )
+
+
+def _base(
+    gathered: Gathered, training: NDArray[np.bool_], panel: Panel, split: int
+) -> BgNbd | None:
+    customer, at, _ = gathered.purchases
+    of_training = np.zeros(max(customer.max(), panel.customer.max()) + 1, bool)
+    of_training[np.unique(panel.customer[training])] = True
+    kept = of_training[customer]
+    if not kept.any():
+        return None
+    days = np.floor(at[kept] * 7) / 7
+    try:
+        return fit_bgnbd(rhythm(customer[kept], days, float(split)))
+    except ValueError:
+        return None
+
+
+def _part_notes(earlier: Panel, later: Panel, split: int, base: BgNbd | None) -> list[str]:
+    notes = [
+        f"fitted to {len(np.unique(earlier.customer)):,} customers in weeks 1 to {split}, judged by "
+        f"{len(np.unique(later.customer)):,} others in weeks 1 to {later.weeks}",
+    ]
+    if base is not None:
+        notes.append(
+            "base purchasing (BG/NBD, weeks): "
+            + ", ".join(f"{name} = {value:.3g}" for name, value in base._asdict().items())
+        )
+    return notes
+
+
