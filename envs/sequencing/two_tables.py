@@ -67,7 +67,7 @@ def found(folder: Path, stem: str, problems: Problems) -> Path | None:
     problems.add(
         LogProblem(
             "",
-            f"{len(there) or 'no'} file{'s' if len(there) != 1 else ''} {stem} in {folder.name}",
+            f"{len(there) or 'no'} file{'s' if there else ''} {stem} in {folder.name}",
             f"one of {listed([f'{stem}{suffix}' for suffix in SUFFIXES])}",
             "export both tables, events and customers, into one folder",
         )
