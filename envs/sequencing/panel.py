@@ -27,6 +27,8 @@ MATURE_WEEKS = 30 / 7
 MOST_CUSTOMERS = 200_000
 """A larger log is thinned to about so many customers, drawn by a hash of their id."""
 
+LONGEST_HISTORY_WEEKS = 104.0  # what lies further back has a sixteenth of its weight
+
 LEAST_CONTACTS = 100
 """An action taken less often is left out: its effect would be known to worse than its size."""
 
@@ -389,10 +391,19 @@ def _frequency(
         return np.clip(np.rint(score), 0, FREQUENCIES - 1).astype(np.int64), np.zeros(0)
     rows = events.of("purchase")
     bins, edges = frequency_bins(
-        events.customer[rows], events.at[rows], grid.active, grid.weeks, FREQUENCIES
+        events.customer[rows], events.at[rows], grid.active, _watched_since(events, grid), FREQUENCIES
     )
-    notes.append("no frequency_score in the log: purchases counted with a half-life of half a year")
+    notes.append(
+        "no frequency_score in the log: classes of the rate of purchases, with a half-life of half "
+        "a year"
+    )
     return bins, edges
+
+
+def _watched_since(events: _Events, grid: _Grid) -> NDArray[np.float64]:
+    """The week of each sign-up; of the log's first decision or purchase where that is later."""
+    seen = events.at[events.of("purchase", "contact", "none")].min()
+    return np.clip(np.maximum(grid.signup, seen), -LONGEST_HISTORY_WEEKS, grid.weeks)
 
 
 def _fatigue(

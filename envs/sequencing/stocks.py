@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 FREQUENCY_DECAY = 0.5 ** (1 / 26)
 """Purchases lose half their weight in half a year."""
 
+PRIOR_WEEKS = 4.0
+
 
 def decayed_bins(contacted: NDArray[np.bool_], decay: float, bins: int) -> NDArray[np.int64]:
     """x <- decay x + contact, before each week's decision and rounded down: `[N, W]`, below `bins`.
@@ -26,26 +28,31 @@ def frequency_bins(
     customer: NDArray[np.int64],
     at: NDArray[np.float64],
     active: NDArray[np.bool_],
-    weeks: int,
+    since: NDArray[np.float64],
     bins: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Decayed purchase counts before each week, cut where they divide active customer-weeks best.
+    """Each customer's decayed rate of purchase weeks before each week, in classes.
 
-    `customer` and `at` (weeks) are of every purchase. Returns bins `[N, W]` and the edges; edges
-    are the quantiles .55, .80, .93, at least half a purchase apart.
+    rate = (sum_j d^age bought_j + m prior) / (sum_j d^age + m prior), over the weeks watched, d of
+    `FREQUENCY_DECAY` and `PRIOR_WEEKS` m at the mean rate, so that a short history is not taken for
+    a low rate. `customer` and `at` (weeks) are of every purchase, `since [N]` is the week from
+    which each customer was watched. Returns classes `[N, W]` and the rates that divide them: the
+    quantiles .4, .7 and .9 of active customer-weeks.
     """
-    week = np.floor(at).astype(np.int64)
-    stock = np.zeros(len(active))
-    early = week < 0
-    np.add.at(stock, customer[early], FREQUENCY_DECAY ** (-1.0 - week[early]))
-    bought = np.zeros((len(active), weeks))
-    inside = (week >= 0) & (week < weeks)
-    np.add.at(bought, (customer[inside], week[inside]), 1.0)
-    counts = np.empty((len(active), weeks))
-    for w in range(weeks):
-        counts[:, w] = stock
-        stock = FREQUENCY_DECAY * stock + (bought[:, w] > 0)
-    edges = np.quantile(counts[active], [0.55, 0.8, 0.93][: bins - 1])
-    for i in range(len(edges)):
-        edges[i] = max(edges[i], 0.5 + (edges[i - 1] if i else 0.0))
-    return np.searchsorted(edges, counts, side="right"), edges
+    weeks = active.shape[1]
+    first = int(np.floor(min(since.min(), 0.0)))
+    bought = np.zeros((len(active), weeks - first), bool)
+    week = np.floor(at).astype(np.int64) - first
+    inside = (week >= 0) & (week < bought.shape[1])
+    bought[customer[inside], week[inside]] = True
+    watched = np.arange(first, weeks) >= np.floor(since)[:, None]
+    mean = bought[watched].mean()
+    count, exposure = np.zeros(len(active)), np.zeros(len(active))
+    rate = np.empty((len(active), weeks))
+    for w in range(bought.shape[1]):
+        if w + first >= 0:
+            rate[:, w + first] = (count + PRIOR_WEEKS * mean) / (exposure + PRIOR_WEEKS)
+        count = FREQUENCY_DECAY * count + (bought[:, w] & watched[:, w])
+        exposure = FREQUENCY_DECAY * exposure + watched[:, w]
+    edges = np.unique(np.quantile(rate[active], [0.4, 0.7, 0.9][: bins - 1]))
+    return np.searchsorted(edges, rate, side="right"), edges
