@@ -79,6 +79,9 @@ DECISION = Decision(
     settle=_settle,
     anchored=_anchored,
     ppo={
+        # Measured on the generator, two seeds each of 2,000,000 steps: 99.0 and 99.5 % of V*;
+        # lambda .95 98.8 and 98.6 %. Twice the steps gain half a point.
+        "gae_lambda": 0.9,
         "rollout_steps": 16,
         "minibatch_size": 2048,
         "learning_rate": 2e-3,
@@ -89,7 +92,7 @@ DECISION = Decision(
     run_defaults={
         "log": {"days": 26},  # weeks
         "training": {
-            "total_steps": 3_000_000,
+            "total_steps": 2_000_000,
             "copies": 1024,
             "episodes": 20_000,
             "validation_episodes": 2000,

@@ -46,30 +46,45 @@ def uncontacted(model: Program, weeks: int) -> Floats:
     return value
 
 
+def transitions(model: Program) -> tuple[Floats, Floats]:
+    """Chances `[A, n, n]` of the next state and rewards `[A, n]`, -inf where not allowed.
+
+    Raises ValueError where there are more states than a dense matrix should hold.
+    """
+    n, actions = model.states, len(model.channel)
+    if n > LARGEST_SOLVED:
+        raise ValueError(f"{n} states are too many for a linear solve of {LARGEST_SOLVED}")
+    reward = model.q(np.zeros(model.shape)).reshape(actions, n)
+    basis = np.eye(n).reshape(*model.shape, n)
+    chance = np.zeros((actions, n, n))
+    for a in range(actions):
+        only = np.arange(actions) == a
+        after = model.q(basis, allowed=only)[a].reshape(n, n)
+        open_to = np.isfinite(reward[a])
+        chance[a, open_to] = (after[open_to] - reward[a, open_to, None]) / model.discount
+    return chance, reward
+
+
 def policy_value(model: Program, action: NDArray[np.int64]) -> Floats:
-    """V of a stationary policy `action [*shape]`, exactly: the solution of (I - gamma P) V = r.
+    """V of a stationary policy `action [*shape]`, exactly.
 
     Raises ValueError where there are more states than a dense solve should take, or where the
     policy takes an action without consent.
     """
-    n = model.states
-    if n > LARGEST_SOLVED:
-        raise ValueError(f"{n} states are too many for a linear solve of {LARGEST_SOLVED}")
-    nothing = np.zeros((*model.shape, 1))
-    basis = np.eye(n).reshape(*model.shape, n)
-    rows = np.arange(n)
-    chosen = np.asarray(action).ravel()
-    reward = model.q(nothing).reshape(len(model.channel), n)[chosen, rows]
-    if not np.isfinite(reward).all():
+    solved = solved_policy(*transitions(model), model.discount, np.asarray(action).ravel())
+    return solved.reshape(model.shape)
+
+
+def solved_policy(
+    chance: Floats, reward: Floats, discount: float, action: NDArray[np.int64]
+) -> Floats:
+    """V = (I - discount P)^-1 r of the policy `action [n]`, `[n]`.
+
+    Raises ValueError where the policy takes an action without consent.
+    """
+    states = np.arange(len(action))
+    paid = reward[action, states]
+    if not np.isfinite(paid).all():
         raise ValueError("the policy contacts customers without their consent")
-    discounted = np.empty((n, n))  # gamma P of the policy
-    for a in range(len(model.channel)):
-        only = np.zeros(len(model.channel), np.bool_)
-        only[a] = True
-        mine = chosen == a
-        if mine.any():
-            after = model.q(basis, allowed=only)[a].reshape(n, n)[mine]
-            pay = model.q(nothing, allowed=only)[a].reshape(n, 1)[mine]
-            discounted[mine] = after - pay
-    solved = np.linalg.solve(np.eye(n) - discounted, reward)
-    return np.asarray(solved.reshape(model.shape))
+    system = np.eye(len(action)) - discount * chance[action, states]
+    return np.asarray(np.linalg.solve(system, paid))
