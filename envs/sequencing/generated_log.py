@@ -51,9 +51,9 @@ def logging_policy(tables: ResponseTables, randomised: float = RANDOMISED) -> ND
 def response_delay(rng: Generator, n: int) -> NDArray[np.float64]:
     """Days from a contact to its response: 35 % within the hour, the rest Weibull up to 30 days.
 
-    Shape .6, scale 9.4 days: half of all come within a day. Source: Chapelle 2014 in MODELLING 1.
+    Shape .6, scale 14.5 days: half of all come within a day. Source: Chapelle 2014 in MODELLING 1.
     """
-    shape, scale = 0.6, 9.4
+    shape, scale = 0.6, 14.5
     within = 1 - np.exp(-((30 / scale) ** shape))
     late = scale * (-np.log1p(-within * rng.random(n))) ** (1 / shape)
     return np.where(rng.random(n) < 0.35, rng.random(n) / 24, late)
