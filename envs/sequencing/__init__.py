@@ -87,7 +87,7 @@ DECISION = Decision(
         "learning_rate": 2e-3,
         "entropy_coefficient": 0.01,
         "normalise_observations": False,  # indicators: rare ones would be blown up
-        "reward_scale": 0.2,  # a week's margin is a few tenths of a currency unit
+        "reward_scale": 2.0,  # a customer for good is worth about 3
     },
     run_defaults={
         "log": {"days": 26},  # weeks

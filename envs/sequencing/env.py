@@ -45,8 +45,9 @@ class SequencingEnv(WorldEnv):
     (*) at most 1; 0 for a channel whose cap, if any, does not reach back beyond the week.
 
     ## Rewards
-    In currency: margin paid in the week less the cost of the contact (and the price of its
-    channel's shared budget, where there is one). Margin is the chance of a purchase x its expected
+    Margin paid in the week less the cost of the contact (and the price of its channel's shared
+    budget, where there is one), divided by what an average customer is worth in a year without
+    contacts. Margin is the chance of a purchase x its expected
     margin after the offer, booked when it is paid; `pay="realised"` pays drawn purchases instead.
     With `end="terminal value"` the last week adds what the customer is worth uncontacted over the
     next 52 weeks, so that the list is not burnt at the end. The discount (.99 a week) is the

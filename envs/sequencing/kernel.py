@@ -36,6 +36,7 @@ class Terms(NamedTuple):
     truncated: bool  # the horizon is a cut: nothing is paid for what follows, but in `value`
     expected: bool  # pay chances, not draws
     unsubscribe_cost: float
+    reference: float  # currency a unit of reward: an average customer's worth of a year uncontacted
     price: NDArray[np.float64]  # [A] contact cost and the price of its channel's budget
     cap_window: NDArray[np.uint64]  # [C] bits of the weeks that a contact is counted with
     cap_count: NDArray[np.int64]  # [C] contacts allowed among them and this week
@@ -196,7 +197,7 @@ def advance(
     tables: ResponseTables, terms: Terms, episodes: Episodes, state: SequencingState, i: int,
     action: int, kpi: Any,
 ) -> float:  # fmt: skip
-    """One week of copy `i`, in place; fill `kpi [n, 6]`; return the reward in currency.
+    """One week of copy `i`, in place; fill `kpi [n, 6]`; return the reward.
 
     What is not allowed becomes no contact.
     """
@@ -232,7 +233,7 @@ def advance(
     kpi[i, 3] = 1.0 if action > 0 else 0.0
     kpi[i, 4] = 1.0 if bought else 0.0
     kpi[i, 5] = 1.0 if left else 0.0
-    return float(reward)
+    return float(reward / terms.reference)
 
 
 @njit

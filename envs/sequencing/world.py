@@ -61,6 +61,7 @@ def plan_terms(menu: Menu, tables: ResponseTables, settings: SequencingSettings)
         truncated=settings.end == "truncated",
         expected=settings.pay == "expected",
         unsubscribe_cost=settings.unsubscribe_cost,
+        reference=year_uncontacted(tables, settings.discount),
         price=full_price(menu, tables, settings),
         cap_window=window,
         cap_count=count,
@@ -70,6 +71,25 @@ def plan_terms(menu: Menu, tables: ResponseTables, settings: SequencingSettings)
         bins=bins,
         terminal=np.stack(terminal).reshape(tables.members, recencies, frequencies, -1),
     )
+
+
+def year_uncontacted(tables: ResponseTables, discount: float) -> float:
+    """What an average customer is worth in 52 weeks without contacts, mean over members; currency.
+
+    Raises ValueError where that is nothing: then no value has a scale.
+    """
+    r, f, *g = tables.start[:, : 2 + tables.shape[3]].T
+    alone = (slice(None), slice(None), *[slice(None)] * len(g), *[0] * len(g))
+    worth = [
+        weight @ uncontacted(program(tables, k, discount, tables.contact_cost), 52)[alone][r, f, *g]
+        for k, weight in enumerate(tables.start_weight)
+    ]
+    if not np.mean(worth) > 0:
+        raise ValueError(
+            f"an average customer left alone earns {np.mean(worth):g} in a year: check that the "
+            "value of purchases is their margin and that customers buy without being contacted"
+        )
+    return float(np.mean(worth))
 
 
 def full_price(
@@ -239,6 +259,7 @@ class SequencingWorld:
         """The same customers and luck with the scenario's prices and responses."""
         tables = changed_tables(self.tables, scenario)
         terms = plan_terms(self.menu, tables, self.settings)
+        terms = terms._replace(reference=self.terms.reference)  # a reward stays what it was worth
         return replace(self, tables=tables, terms=terms)
 
 

@@ -161,7 +161,7 @@ def test_the_optimal_policy_earns_its_ceiling_in_the_compiled_world(end: str, de
     for t, policy in enumerate(policies[::-1]):
         outcome = world.step(state, policy[model.index(state)], np.random.default_rng(0))
         earned += outcome.kpis["value"]
-        rewards += 0.95**t * outcome.reward
+        rewards += 0.95**t * outcome.reward * world.terms.reference
         state = outcome.state
     error = (earned - ceiling).std() / np.sqrt(world.episodes)
     assert abs((earned - ceiling).mean()) < 4 * error
