@@ -79,7 +79,7 @@ def year_uncontacted(tables: ResponseTables, discount: float) -> float:
     Raises ValueError where that is nothing: then no value has a scale.
     """
     r, f, *g = tables.start[:, : 2 + tables.shape[3]].T
-    alone = (slice(None), slice(None), *[slice(None)] * len(g), *[0] * len(g))
+    alone: tuple[Any, ...] = (slice(None), slice(None), *[slice(None)] * len(g), *[0] * len(g))
     worth = [
         weight @ uncontacted(program(tables, k, discount, tables.contact_cost), 52)[alone][r, f, *g]
         for k, weight in enumerate(tables.start_weight)
