@@ -7,6 +7,7 @@ its 520 states. Fatigue moves are contracted axis by axis: the number of joint m
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,29 +73,52 @@ class Program:
 
         `allowed [A]` rules actions out everywhere.
         """
-        extra = value.ndim - len(self.shape)
-        alone = self._rest(value, contacted=None)
-        contacted: dict[int, Floats] = {}
         q = np.full((len(self.channel), *value.shape), -np.inf)
-        for a, c in enumerate(self.channel):
+        for a, worth in self._each(value, allowed):
+            q[a] = worth
+        return q
+
+    def best(self, value: Floats, allowed: NDArray[np.bool_]) -> Floats:
+        """max_a Q[a] among the actions `allowed [A]`, without holding all of them: `[*shape]`."""
+        best = np.full(value.shape, -np.inf)
+        for _, worth in self._each(value, allowed):
+            np.maximum(best, worth, out=best)
+        return best
+
+    def alone(self, value: Floats) -> Floats:
+        """Q of no contact; consent plays no part, so its axes may be 1: `[R, F, g .., ...]`."""
+        return self._paid(0, self._rest(value, contacted=None))
+
+    def _each(
+        self, value: Floats, allowed: NDArray[np.bool_] | None
+    ) -> Iterator[tuple[int, Floats]]:
+        """Every allowed action and its Q."""
+        contacted: dict[int, Floats] = {}
+        for a, used in enumerate(self.channel):
+            c = int(used)
             if allowed is not None and not allowed[a]:
                 continue
             if c < 0:
-                after = alone
-            else:
-                if c not in contacted:
-                    contacted[c] = self._rest(value, contacted=int(c))
-                after = self._left(contacted[c], a, int(c))
-            bought, not_bought = self._frequency(after)
-            chance = self._widened(self.purchase[a], extra)
-            pay = self._widened(self.reward[a], extra)
-            q[a] = pay + self.discount * (chance * bought + (1 - chance) * not_bought)
-            if c >= 0 and 0 in self.levels[c]:
-                axis = 1 + 2 + self.channels + c
-                barred: list[Any] = [slice(None)] * q.ndim
-                barred[axis] = self.levels[c].index(0)
-                q[a][tuple(barred[1:])] = -np.inf
-        return q
+                yield a, self.alone(value)
+                continue
+            if c not in contacted:
+                contacted[c] = self._rest(value, contacted=c)
+            worth = self._paid(a, self._left(contacted[c], a, c))
+            if 0 in self.levels[c]:
+                barred: list[Any] = [slice(None)] * worth.ndim
+                barred[2 + self.channels + c] = self.levels[c].index(0)
+                worth[tuple(barred)] = -np.inf
+            yield a, worth
+
+    def _paid(self, a: int, after: Floats) -> Floats:
+        """reward[a] + discount E over r' and f' of `after`, which has today's g and consent."""
+        bought, not_bought = self._frequency(after)
+        extra = after.ndim - len(self.shape)
+        chance, reward = (
+            table[a].reshape(*table.shape[1:], *[1] * extra)
+            for table in (self.purchase, self.reward)
+        )
+        return np.asarray(reward + self.discount * (not_bought + chance * (bought - not_bought)))
 
     def index(self, state: SequencingState) -> tuple[NDArray[np.int64], ...]:
         """Where the copies stand in a value tensor: one index array `[n]` an axis."""
@@ -103,10 +127,6 @@ class Program:
             for c, level in enumerate(self.levels)
         ]
         return (state.recency, state.frequency, *state.fatigue.T, *consent)
-
-    @staticmethod
-    def _widened(table: Floats, extra: int) -> Floats:
-        return table.reshape(*table.shape, *[1] * extra)
 
     def _rest(self, value: Floats, contacted: int | None) -> Floats:
         """Expectation over the moves of every channel's fatigue; axes become today's bins."""

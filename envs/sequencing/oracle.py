@@ -31,19 +31,17 @@ def backward_induction(model: Program, terminal: Floats, allowed: NDArray[np.boo
     """V* at the first step of a problem that ends in `terminal`; `allowed [T, A]` a step."""
     value = np.broadcast_to(terminal, model.shape).copy()
     for now in allowed[::-1]:
-        value = model.q(value, allowed=now).max(axis=0)
+        value = model.best(value, now)
     return value
 
 
 def uncontacted(model: Program, weeks: int) -> Floats:
-    """Discounted expected margin of the next `weeks` steps without any contact, `shape`."""
-    nothing = np.zeros(len(model.channel), np.bool_)
-    nothing[0] = True
-    # Consent plays no part without contacts.
-    value = np.zeros(model.shape)
+    """Discounted expected margin of the next `weeks` steps without any contact, `[R, F, g ..]`."""
+    # Without contacts consent plays no part: its axes are 1.
+    value = np.zeros((*model.shape[: 2 + model.channels], *[1] * model.channels))
     for _ in range(weeks):
-        value = model.q(value, allowed=nothing)[0]
-    return value
+        value = model.alone(value)
+    return value.reshape(value.shape[: 2 + model.channels])
 
 
 def transitions(model: Program) -> tuple[Floats, Floats]:

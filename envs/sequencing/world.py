@@ -8,7 +8,7 @@ whoever asks for it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gymnasium
 import numpy as np
@@ -50,9 +50,8 @@ def plan_terms(menu: Menu, tables: ResponseTables, settings: SequencingSettings)
     bins = fatigue_bins(tables)
     weeks = 0 if settings.end == "nothing" else settings.terminal_weeks
     recencies, frequencies = tables.shape[:2]
-    consent: tuple[Any, ...] = (..., *[-1] * channels)  # without contacts, consent plays no part
     terminal = [
-        uncontacted(program(tables, k, settings.discount, tables.contact_cost), weeks)[consent]
+        uncontacted(program(tables, k, settings.discount, tables.contact_cost), weeks)
         for k in range(tables.members)
     ]
     return Terms(
@@ -78,10 +77,9 @@ def year_uncontacted(tables: ResponseTables, discount: float) -> float:
 
     Raises ValueError where that is nothing: then no value has a scale.
     """
-    r, f, *g = tables.start[:, : 2 + tables.shape[3]].T
-    alone: tuple[Any, ...] = (slice(None), slice(None), *[slice(None)] * len(g), *[0] * len(g))
+    start = tuple(tables.start[:, : 2 + tables.shape[3]].T)
     worth = [
-        weight @ uncontacted(program(tables, k, discount, tables.contact_cost), 52)[alone][r, f, *g]
+        weight @ uncontacted(program(tables, k, discount, tables.contact_cost), 52)[start]
         for k, weight in enumerate(tables.start_weight)
     ]
     if not np.mean(worth) > 0:
