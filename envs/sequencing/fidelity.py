@@ -35,6 +35,7 @@ Floats = NDArray[np.float64]
 LEAST_EVENTS = 100.0
 """With fewer expected events a head's slope is known to worse than about a third."""
 
+WORST_SLOPE_ERROR = 0.5  # a slope known no better says nothing of [.9, 1.1]
 CELL_ROWS = 200
 _BINS = 10
 
@@ -86,9 +87,7 @@ def judge_simulator(
     )
 
 
-def _head_checks(
-    tables: ResponseTables, later: Panel, responses: Floats, rng: Generator
-) -> Part:
+def _head_checks(tables: ResponseTables, later: Panel, responses: Floats, rng: Generator) -> Part:
     """1. Calibration of every head on the later weeks."""
     rows = np.arange(later.rows)
     used = np.maximum(tables.channel[later.action], 0)
@@ -113,10 +112,10 @@ def _head_checks(
 
 def _head(name: str, chance: Floats, event: NDArray[np.bool_], rng: Generator) -> Part:
     expected = float(chance.sum())
-    if expected < LEAST_EVENTS:
+    if max(expected, event.sum()) < LEAST_EVENTS:
         return Part(notes=(
-            f"head {name}: {expected:.0f} events expected in the later weeks, too few to check "
-            f"(at least {LEAST_EVENTS:.0f})",
+            f"head {name}: {event.sum()} events in the later weeks, {expected:.0f} expected, too "
+            f"few to check (at least {LEAST_EVENTS:.0f})",
         ))  # fmt: skip
     low, high = count_ratio_bounds(expected, 0.05, SIGNIFICANCE)
     n = len(event)
@@ -128,8 +127,9 @@ def _head(name: str, chance: Floats, event: NDArray[np.bool_], rng: Generator) -
         _calibration_error(name, chance, event, rng),
     ]  # fmt: skip
     notes = []
-    slope, error = calibration_slope(chance, event)
-    if error < 0.5:
+    error = _slope_error(chance)
+    if error < WORST_SLOPE_ERROR and 0 < event.sum() < n:
+        slope, error = calibration_slope(chance, event)
         margin = norm.ppf(1 - SIGNIFICANCE / 2) * error
         checks.append(Check(
             name=f"head {name}: slope", value=slope, low=0.9 - margin, high=1.1 + margin,
@@ -138,7 +138,7 @@ def _head(name: str, chance: Floats, event: NDArray[np.bool_], rng: Generator) -
             "truth; its sampling error is allowed for.",
         ))  # fmt: skip
     else:
-        notes.append(f"head {name}: predictions vary too little for a slope (error {error:.2f})")
+        notes.append(f"head {name}: predictions vary too little to check their slope")
     edges = np.unique(np.quantile(chance, np.linspace(0, 1, _BINS + 1)[1:-1]))
     band = np.searchsorted(edges, chance, side="right")
     size = np.bincount(band, minlength=len(edges) + 1)
@@ -150,6 +150,14 @@ def _head(name: str, chance: Floats, event: NDArray[np.bool_], rng: Generator) -
         simulated=tuple((np.bincount(band, chance)[held] / size[held]).tolist()),
     )  # fmt: skip
     return Part(tuple(checks), (curve,), tuple(notes))
+
+
+def _slope_error(chance: Floats) -> float:
+    """The standard error that a calibration slope would have, were the predictions right."""
+    bounded = np.clip(chance, 1e-9, 1 - 1e-9)
+    logit, weight = np.log(bounded / (1 - bounded)), bounded * (1 - bounded)
+    spread = (weight * (logit - np.average(logit, weights=weight)) ** 2).sum()
+    return float(1 / np.sqrt(max(spread, 1e-12)))
 
 
 def _calibration_error(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
@@ -13,81 +15,135 @@ from envs.sequencing.tables import ResponseTables
 
 Floats = NDArray[np.float64]
 
-LEAST_TAKEN = 200
-"""With fewer randomised rows of an action in a third of customers nothing can be said of it."""
+LEAST_EVENTS = 10.0
+"""With fewer purchases expected of those who were contacted (or not) nothing can be said."""
 
 _LEVEL = 0.05
 _THIRDS = ("low", "middle", "high")
 
 
+class Group(NamedTuple):
+    """Customer-weeks among which contacted and uncontacted ones are compared."""
+
+    name: str
+    rows: NDArray[np.bool_]  # [n]
+    actions: tuple[int, ...]  # their mean effect
+
+
+class Effect(NamedTuple):
+    """The rise of the weekly chance to buy in one group, simulated and estimated."""
+
+    name: str
+    simulated: float
+    estimate: float
+    error: float
+    n: int
+
+
 def effect_checks(
     tables: ResponseTables, panel: Panel, propensity: Floats | None
 ) -> tuple[tuple[Check, ...], tuple[Curve, ...], tuple[str, ...]]:
-    """The uplift of every action in every third of customers by their chance to buy uncontacted.
+    """The uplift of every action in every third of customers, and of channels on tired customers.
 
-    A simulated uplift must lie in the 95 % interval of the doubly robust estimate, the level shared
-    by all comparisons (Bonferroni). `propensity [n]` None: decisions were not randomised.
+    Thirds are by the chance to buy uncontacted. A simulated uplift must lie in the 95 % interval of
+    the doubly robust estimate, the level shared by all comparisons (Bonferroni). `propensity [n]`
+    None: decisions were not randomised.
     """
     if propensity is None:
         return (), (), (
             "effects cannot be checked: no decision was randomised with a logged propensity",
         )  # fmt: skip
-    idle = np.zeros(panel.rows, np.int64)
-    nothing = expected_purchases(tables, states(panel), idle)
-    third = np.searchsorted(np.quantile(nothing, [1 / 3, 2 / 3]), nothing, side="right")
+    actions = range(len(tables.channel))
+    chance = np.stack(
+        [expected_purchases(tables, states(panel), np.full(panel.rows, a)) for a in actions]
+    )
     compared, notes = [], []
-    for action in range(1, len(tables.channel)):
-        allowed = panel.consent[:, tables.channel[action]]
-        bought = expected_purchases(tables, states(panel), idle + action)
-        for t, name in enumerate(_THIRDS):
-            rows = allowed & (third == t)
-            taken = [(panel.action[rows] == a).sum() for a in (action, 0)]
-            if min(taken) < LEAST_TAKEN:
-                notes.append(
-                    f"effect of action {action} on the {name} third: {min(taken)} randomised rows, "
-                    f"too few to check (at least {LEAST_TAKEN})"
-                )
-                continue
-            simulated = float((bought[rows] - nothing[rows]).mean())
-            estimate, error = doubly_robust(
-                panel.where(rows), action, bought[rows], nothing[rows], propensity[rows]
+    for group in _groups(tables, panel, chance[0]):
+        events = min(
+            float(chance[a][group.rows & (panel.action == a)].sum()) for a in (0, *group.actions)
+        )
+        if events < LEAST_EVENTS:
+            notes.append(
+                f"effect of {group.name}: {events:.0f} purchases expected of randomised rows, too "
+                f"few to check (at least {LEAST_EVENTS:.0f})"
             )
-            compared.append((f"action {action}, {name} third", simulated, estimate, error,
-                             int(rows.sum())))  # fmt: skip
+            continue
+        compared.append(_effect(group, panel, chance, propensity))
     if not compared:
         return (), (), tuple(notes)
     z = float(norm.ppf(1 - _LEVEL / (2 * len(compared))))
     checks = tuple(
         Check(
-            name=f"effect of {name}", value=simulated, low=estimate - z * error,
-            high=estimate + z * error, n=n, unit="customer-weeks",
+            name=f"effect of {e.name}", value=e.simulated, low=e.estimate - z * e.error,
+            high=e.estimate + z * e.error, n=e.n, unit="customer-weeks",
             meaning="Simulated rise of the weekly chance to buy; the bounds are the interval of "
             "the doubly robust estimate from randomised decisions.",
         )
-        for name, simulated, estimate, error, n in compared
+        for e in compared
     )  # fmt: skip
     curve = Curve(
-        name="effects", x_label="action x third of customers", y_label="rise of the chance to buy",
+        name="effects", x_label="action x group", y_label="rise of the chance to buy",
         x=tuple(float(i) for i in range(len(compared))),
-        observed=tuple(estimate for _, _, estimate, _, _ in compared),
-        simulated=tuple(simulated for _, simulated, _, _, _ in compared),
+        observed=tuple(e.estimate for e in compared),
+        simulated=tuple(e.simulated for e in compared),
     )  # fmt: skip
     return checks, (curve,), tuple(notes)
 
 
+def _groups(tables: ResponseTables, panel: Panel, nothing: Floats) -> list[Group]:
+    third = np.searchsorted(np.quantile(nothing, [1 / 3, 2 / 3]), nothing, side="right")
+    groups = [
+        Group(
+            f"action {action}, {name} third",
+            panel.consent[:, tables.channel[action]] & (third == t),
+            (action,),
+        )
+        for action in range(1, len(tables.channel))
+        for t, name in enumerate(_THIRDS)
+    ]
+    for c in range(panel.fatigue.shape[1]):
+        tired = panel.consent[:, c] & (panel.fatigue[:, c] > 0)
+        used = tuple(int(a) for a in np.flatnonzero(tables.channel == c))
+        if tired.any():
+            groups.append(Group(f"channel {c + 1} on tired customers", tired, used))
+    return groups
+
+
+def _effect(group: Group, panel: Panel, chance: Floats, propensity: Floats) -> Effect:
+    part, e = panel.where(group.rows), propensity[group.rows]
+    nothing = chance[0][group.rows]
+    share = 1 / len(group.actions)
+    simulated, score, variance = 0.0, np.zeros(part.rows), np.zeros(part.rows)
+    for action in group.actions:
+        bought = chance[action][group.rows]
+        simulated += share * float((bought - nothing).mean())
+        score += share * doubly_robust(part, action, bought, nothing, e)
+        taken = part.action == action
+        variance += share**2 * np.where(taken, bought * (1 - bought) / e**2, 0.0)
+    variance += np.where(part.action == 0, nothing * (1 - nothing) / e**2, 0.0)
+    estimate, error = clustered_mean(score, part.customer)
+    # Few purchases hide their own variance: the simulator's is then the larger one.
+    by_simulator = float(np.sqrt(variance.sum())) / part.rows
+    return Effect(group.name, simulated, estimate, max(error, by_simulator), part.rows)
+
+
 def doubly_robust(
     panel: Panel, action: int, bought: Floats, nothing: Floats, propensity: Floats
-) -> tuple[float, float]:
-    """Mean of q_a - q_0 + 1{A=a} (y - q_a) / e - 1{A=0} (y - q_0) / e, and its standard error.
+) -> Floats:
+    """q_a - q_0 + 1{A=a} (y - q_a) / e - 1{A=0} (y - q_0) / e of every row, `[n]`.
 
-    Errors are clustered by customer. Source: Robins, Rotnitzky and Zhao, JASA 1994.
+    Its mean estimates the effect of `action` even where the predictions `bought` q_a and `nothing`
+    q_0 are wrong. Source: Robins, Rotnitzky and Zhao, JASA 1994.
     """
     y = panel.purchase
-    taken, idle = panel.action == action, panel.action == 0
     score = bought - nothing
-    score = score + np.where(taken, (y - bought) / propensity, 0.0)
-    score = score - np.where(idle, (y - nothing) / propensity, 0.0)
+    score = score + np.where(panel.action == action, (y - bought) / propensity, 0.0)
+    return np.asarray(score - np.where(panel.action == 0, (y - nothing) / propensity, 0.0))
+
+
+def clustered_mean(score: Floats, customer: NDArray[np.int64]) -> tuple[float, float]:
+    """The mean of the scores and its standard error, customers being independent."""
     mean = float(score.mean())
-    _, cluster = np.unique(panel.customer, return_inverse=True)
+    _, cluster = np.unique(customer, return_inverse=True)
     by_customer = np.bincount(cluster, score - mean)
     return mean, float(np.sqrt((by_customer**2).sum()) / len(score))

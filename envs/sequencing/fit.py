@@ -243,9 +243,7 @@ def _refuse_unfit(earlier: Panel, later: Panel, split: int) -> None:
         raise CalibrationError("; ".join(problems))
 
 
-def _propensities(
-    panel: Panel, menu: Menu, rng: Generator
-) -> tuple[NDArray[np.float64], bool]:
+def _propensities(panel: Panel, menu: Menu, rng: Generator) -> tuple[NDArray[np.float64], bool]:
     """The chance of every decision, and whether the log itself says it."""
     decided = panel.action >= 0
     logged = bool(np.isfinite(panel.propensity[decided]).all())
@@ -309,5 +307,3 @@ def _part_notes(earlier: Panel, later: Panel, split: int, base: BgNbd | None) ->
             + ", ".join(f"{name} = {value:.3g}" for name, value in base._asdict().items())
         )
     return notes
-
-

@@ -391,7 +391,11 @@ def _frequency(
         return np.clip(np.rint(score), 0, FREQUENCIES - 1).astype(np.int64), np.zeros(0)
     rows = events.of("purchase")
     bins, edges = frequency_bins(
-        events.customer[rows], events.at[rows], grid.active, _watched_since(events, grid), FREQUENCIES
+        events.customer[rows],
+        events.at[rows],
+        grid.active,
+        _watched_since(events, grid),
+        FREQUENCIES,
     )
     notes.append(
         "no frequency_score in the log: classes of the rate of purchases, with a half-life of half "
