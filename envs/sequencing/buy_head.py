@@ -98,7 +98,7 @@ def fit_buy_head(
 
 
 def buy_tables(head: BuyHead, channel: NDArray[np.int64]) -> dict[str, Floats]:
-    """The head as the tables `base [R, F]`, `drag [C, G]`, `uplift [A, R, F]`, `dampening [C, G]`."""
+    """The head as tables: `base [R, F]`, `drag [C, G]`, `uplift [A, R, F]`, `dampening [C, G]`."""
     p = dict(zip(SHARED, head.shared, strict=True))
     r, f = np.arange(RECENCIES)[:, None], np.arange(FREQUENCIES)[None, :]
     g = np.arange(FATIGUES)

@@ -31,7 +31,7 @@ class Counts(NamedTuple):
 
 
 def cells_of(panel: Panel) -> tuple[Cells, NDArray[np.int64]]:
-    """The cells that a panel visits, and the cell of every row; -1 where the action is not known."""
+    """The cells that a panel visits, and the cell of every row; -1 where its action is unknown."""
     channels = panel.fatigue.shape[1]
     sizes = (RECENCIES, FREQUENCIES, *[FATIGUES] * channels)
     state = np.ravel_multi_index((panel.recency, panel.frequency, *panel.fatigue.T), sizes).astype(
@@ -58,6 +58,6 @@ def counted(cell: NDArray[np.int64], size: int, event: NDArray[np.bool_], weight
     cell, event, weight = cell[kept], event[kept], weight[kept]
 
     def total(amount: Floats) -> Floats:
-        return np.bincount(cell, amount, minlength=size)
+        return np.asarray(np.bincount(cell, amount, minlength=size))
 
     return Counts(total(weight), total(weight * event), total(weight**2), total(weight**2 * event))

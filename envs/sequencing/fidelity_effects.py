@@ -1,4 +1,4 @@
-"""6. Simulated effects against doubly robust estimates from randomised decisions (MODELLING 3.3)."""
+"""6. Simulated effects against doubly robust estimates where decisions were randomised."""
 
 from __future__ import annotations
 

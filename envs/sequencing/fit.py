@@ -46,7 +46,7 @@ LEAST_PURCHASES = 100
 
 HISTORY_CUSTOMERS = 4000
 _LEAST_RANDOMISED = 1000
-"""Randomised rows that an effect needs to be called identified: its error is then below its size."""
+"""Randomised rows, contacted and not, without which no effect is called identified."""
 
 _TIRING = (0.3, 0.5, 0.7, 0.85)  # decays of fatigue a week that are tried, where none is logged
 
@@ -298,8 +298,8 @@ def _base(
 
 def _part_notes(earlier: Panel, later: Panel, split: int, base: BgNbd | None) -> list[str]:
     notes = [
-        f"fitted to {len(np.unique(earlier.customer)):,} customers in weeks 1 to {split}, judged by "
-        f"{len(np.unique(later.customer)):,} others in weeks 1 to {later.weeks}",
+        f"fitted to {len(np.unique(earlier.customer)):,} customers in weeks 1 to {split}, judged "
+        f"by {len(np.unique(later.customer)):,} others in weeks 1 to {later.weeks}",
     ]
     if base is not None:
         notes.append(

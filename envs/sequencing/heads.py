@@ -1,4 +1,4 @@
-"""The smaller heads: unsubscribing, deliver -> open -> click, and how fatigue and frequency move."""
+"""The smaller heads: unsubscribing, deliver -> open -> click, moves of fatigue and frequency."""
 
 from __future__ import annotations
 

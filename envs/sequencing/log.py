@@ -121,7 +121,8 @@ _RULES = (
         "correct the times; where the contact did happen, report it instead of learning from it",
     ),
     _rule(
-        "customer_id event channel", f"event IN ({_sql(RESPONSES)}) AND channel IN ({_sql(CHANNELS)}) "
+        "customer_id event channel",
+        f"event IN ({_sql(RESPONSES)}) AND channel IN ({_sql(CHANNELS)}) "
         f"AND customer_id NOT IN ({_CONTACTED} AND c.channel = staged.channel)",
         "a response of a customer who was never contacted by that channel",
         "deliver, open and click rows after a contact by the same channel",

@@ -71,16 +71,17 @@ class Panel(NamedTuple):
     @property
     def stock(self) -> NDArray[np.int64]:
         """Fatigue summed over channels, clipped, `[n]`."""
-        return np.minimum(self.fatigue.sum(axis=1), FATIGUES - 1)
+        return np.asarray(np.minimum(self.fatigue.sum(axis=1), FATIGUES - 1))
 
     @property
     def pattern(self) -> NDArray[np.int64]:
         """The consent pattern, sum_c consent_c 2^c, `[n]`."""
         return np.asarray(self.consent @ (1 << np.arange(self.consent.shape[1])), np.int64)
 
-    def where(self, kept: NDArray[np.bool_]) -> Panel:
+    def where(self, kept: NDArray[np.bool_] | NDArray[np.int64]) -> Panel:
         """The rows that are kept."""
-        return Panel(*(column[kept] for column in self))
+        columns: list[Any] = [column[kept] for column in self]
+        return Panel(*columns)
 
 
 def states(panel: Panel) -> Customers:
@@ -220,7 +221,7 @@ def _events(log: LogTable, notes: list[str]) -> _Events:
 
 
 def _menu(events: _Events, notes: list[str]) -> tuple[Menu, NDArray[np.int64]]:
-    """The menu, and the action of every event (0 unless a contact, `OTHER` when not on the menu)."""
+    """The menu, and the action of every event (0 unless a contact, `OTHER` off the menu)."""
     contacts = events.of("contact")
     pairs = np.char.add(
         np.char.add(events.channel[contacts].astype(str), _BETWEEN),
@@ -269,7 +270,7 @@ class _Grid:
         flat = customer[inside] * self.weeks + week[inside]
         size = self.customers * self.weeks
         total = np.bincount(flat, np.broadcast_to(amount, at.shape)[inside], minlength=size)
-        return total.reshape(self.customers, self.weeks)
+        return np.asarray(total, np.float64).reshape(self.customers, self.weeks)
 
     def last(self, customer: Any, at: Any, value: Any, empty: float) -> NDArray[np.float64]:
         """The last value by customer and week (events are in order of time)."""
@@ -380,7 +381,7 @@ def _recency(events: _Events, grid: _Grid) -> NDArray[np.int64]:
     latest = np.maximum.accumulate(np.where(bought, weeks, -np.inf), axis=1)
     before = np.column_stack([np.full(grid.customers, -np.inf), latest[:, :-1]])
     since = weeks - 1 - np.maximum(before, last[:, None])
-    return np.clip(since, 0, RECENCIES - 1).astype(np.int64)
+    return np.asarray(np.clip(since, 0, RECENCIES - 1), np.int64)
 
 
 def _frequency(
@@ -407,7 +408,8 @@ def _frequency(
 def _watched_since(events: _Events, grid: _Grid) -> NDArray[np.float64]:
     """The week of each sign-up; of the log's first decision or purchase where that is later."""
     seen = events.at[events.of("purchase", "contact", "none")].min()
-    return np.clip(np.maximum(grid.signup, seen), -LONGEST_HISTORY_WEEKS, grid.weeks)
+    since = np.maximum(grid.signup, seen)
+    return np.asarray(np.clip(since, -LONGEST_HISTORY_WEEKS, grid.weeks))
 
 
 def _fatigue(

@@ -54,7 +54,7 @@ def expected_purchases(tables: ResponseTables, at: Customers, action: Ints) -> N
 
 def stock_of(fatigue: Ints, bins: int) -> Ints:
     """Fatigue summed over channels, clipped to the bins, `[n]`."""
-    return np.minimum(fatigue.sum(axis=1), bins - 1)
+    return np.asarray(np.minimum(fatigue.sum(axis=1), bins - 1))
 
 
 def pattern_of(consent: NDArray[np.bool_]) -> Ints:
@@ -75,7 +75,7 @@ def drawn_action(chance: NDArray[np.float64], rng: Generator) -> Ints:
     """One action per row of `chance [n, A]`, whose rows sum to 1."""
     total = np.cumsum(chance, axis=1)
     pick = (total < rng.random((len(chance), 1)) * total[:, -1:]).sum(axis=1)
-    return np.minimum(pick, chance.shape[1] - 1)
+    return np.asarray(np.minimum(pick, chance.shape[1] - 1))
 
 
 def policy_chances(

@@ -42,7 +42,7 @@ def rhythm(customer: NDArray[np.int64], at: Floats, until: float) -> Rhythm:
     pairs = np.unique(np.column_stack([customer[seen], at[seen]]), axis=0)
     _, first, count = np.unique(pairs[:, 0], return_index=True, return_counts=True)
     start, end = pairs[first, 1], pairs[first + count - 1, 1]
-    return Rhythm(repeats=count - 1.0, last=end - start, observed=until - start)
+    return Rhythm(repeats=count.astype(np.float64) - 1, last=end - start, observed=until - start)
 
 
 def log_likelihood(model: BgNbd, seen: Rhythm) -> Floats:
@@ -67,7 +67,7 @@ def fit_bgnbd(seen: Rhythm) -> BgNbd:
     distinct = Rhythm(*rows.T)
 
     def loss(logs: Floats) -> float:
-        return -float(weight @ log_likelihood(BgNbd(*np.exp(logs)), distinct)) / weight.sum()
+        return -float(weight @ log_likelihood(BgNbd(*np.exp(logs)), distinct) / weight.sum())
 
     start = np.log([0.5, max(1.0, float(seen.observed.mean()) / 5), 0.7, 2.0])
     found = minimize(loss, start, method="L-BFGS-B", bounds=[(-7.0, 7.0)] * 4,
@@ -89,7 +89,7 @@ def expected_repeats(model: BgNbd, time: Floats) -> Floats:
 def expected_more(model: BgNbd, seen: Rhythm, time: float) -> Floats:
     """E[purchases in the next `time` weeks | what was seen], `[n]` (their equation 10)."""
     r, alpha, a, b = model
-    x, t, end = seen
+    x, _, end = seen
     series = hyp2f1(r + x, b + x, a + b + x - 1, time / (alpha + end + time))
     growth = 1 - ((alpha + end) / (alpha + end + time)) ** (r + x) * series
     return np.asarray((a + b + x - 1) / (a - 1) * growth * alive(model, seen))

@@ -110,5 +110,5 @@ def test_a_broken_line_of_json_is_named(tmp_path: Path) -> None:
     folder.mkdir()
     for name in ("transcript", "profile", "portfolio"):
         (folder / f"{name}.json").write_text(json.dumps({"id": "a"}) + "\n{oops\n")
-    with pytest.raises(LogError, match="line 2 of profile.json is not JSON"):
+    with pytest.raises(LogError, match=r"line 2 of profile\.json is not JSON"):
         read(folder, "starbucks", tmp_path / "cache")

@@ -31,7 +31,7 @@ def customers(x: float, t: float, end: float) -> Rhythm:
 
 
 def test_the_published_customer_is_expected_to_buy_1_226_times_in_39_weeks() -> None:
-    # Fader, Hardie and Lee, "Implementing the BG/NBD model in Excel": x = 2, t_x = 30.43, T = 38.86.
+    # Fader, Hardie and Lee, "Implementing the BG/NBD model in Excel": x = 2, T = 38.86.
     expected = expected_more(PUBLISHED, customers(2, 30.43, 38.86), 39.0)
     assert expected[0] == pytest.approx(1.226, abs=0.001)
 

@@ -54,7 +54,8 @@ def test_the_parts_share_no_customer(calibration: SequencingCalibration) -> None
     [note] = [note for note in calibration.notes if note.startswith("fitted to")]
     counts = [int(word.replace(",", "")) for word in note.split() if word[0].isdigit()]
     assert counts[0] + counts[3] == 3900
-    assert calibration.judged_from.isoformat() == "2024-04-29", "two thirds of 26 weeks from 1 January"
+    # Two thirds of 26 weeks from 1 January.
+    assert calibration.judged_from.isoformat() == "2024-04-29"
 
 
 def test_the_same_seed_gives_the_same_calibration(
@@ -111,7 +112,7 @@ def test_a_calibration_is_saved_and_loaded_whole(
     with (folder / "later.npz").open("r+b") as file:
         file.seek(200)
         file.write(b"x")
-    with pytest.raises(DamagedFile, match="later.npz"):
+    with pytest.raises(DamagedFile, match=r"later\.npz"):
         SequencingCalibration.load(folder)
 
 
@@ -127,7 +128,6 @@ def test_its_worlds_are_played_under_the_given_settings(
     ):
         assert world.horizon == 9
         assert world.menu == calibration.menu
-    assert calibration.heldout_world(settings) is None
 
 
 def test_the_estimated_policy_is_the_one_that_was_logged(sample: Gathered) -> None:
