@@ -24,8 +24,11 @@ RECENCIES, FREQUENCIES, FATIGUES = 13, 4, 5
 MATURE_WEEKS = 30 / 7
 """Responses to a contact are counted once they had 30 days to come (MODELLING 3.1)."""
 
-MOST_CUSTOMERS = 200_000
-"""A larger log is thinned to about so many customers, drawn by a hash of their id."""
+MOST_ROWS = 4_000_000
+"""A log of more customer-weeks is thinned to about so many, by a hash of the customer."""
+
+_LEAST_LOGGED = 0.95
+"""Propensities count as logged when so many decisions have one; the others are then left out."""
 
 LONGEST_HISTORY_WEEKS = 104.0  # what lies further back has a sixteenth of its weight
 
@@ -182,8 +185,7 @@ def gather(log: LogTable, *, decay: float = 0.7) -> Gathered:
 
 
 def _events(log: LogTable, notes: list[str]) -> _Events:
-    signups = sum(int((b["event"] == "signup").sum()) for b in log.batches(["event"]))
-    keep_one_in = -(-signups // MOST_CUSTOMERS)
+    keep_one_in = _thinning(log)
     consents = [name for name in log.names if name.startswith("consent_")]
     scores = [n for n in log.names if n == "frequency_score" or n.startswith("fatigue_")]
     numbers = [n for n in ("value", "cost", "propensity", *scores) if n in log.names]
@@ -218,6 +220,19 @@ def _events(log: LogTable, notes: list[str]) -> _Events:
         customers=len(codes.dictionary),
         first_day=origin.astype(date),
     )
+
+
+def _thinning(log: LogTable) -> int:
+    """One customer in how many is kept, so that memory stays bounded."""
+    signups, first, last = 0, None, None
+    for batch in log.batches(["event", "timestamp"]):
+        signups += int((batch["event"] == "signup").sum())
+        decided = batch["timestamp"][np.isin(batch["event"], ("contact", "none"))]
+        if len(decided):
+            first = decided[0] if first is None else first
+            last = decided[-1]
+    weeks = 1 if first is None else (last - first).astype(np.float64) / _WEEK + 1
+    return max(1, int(np.ceil(signups * weeks / MOST_ROWS)))
 
 
 def _menu(events: _Events, notes: list[str]) -> tuple[Menu, NDArray[np.int64]]:
@@ -300,7 +315,14 @@ def _decisions(
         logged = events.numbers["propensity"]
         none = grid.last(customer[passed], at[passed], logged[passed], np.nan)
         sent = grid.last(customer[rows], at[rows], logged[rows], np.nan)
-        propensity = np.where(action == 0, none, np.where(contacts > 1, np.nan, sent))
+        propensity = np.where(action == 0, none, sent)
+        absent = grid.active & np.isnan(propensity) & (action >= 0)
+        share = absent.sum() / max(grid.active.sum(), 1)
+        if 0 < share <= 1 - _LEAST_LOGGED:
+            action[absent] = OTHER
+            notes.append(
+                f"{int(absent.sum()):,} customer-weeks without a logged propensity are left out"
+            )
     cost = np.zeros(len(menu.contacts) + 1)
     paid = events.numbers.get("cost", np.full(len(at), np.nan))
     unknown = []

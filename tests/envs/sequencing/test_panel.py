@@ -129,3 +129,34 @@ def test_a_log_of_few_weeks_or_contacts_is_refused_with_what_it_needs(tmp_path: 
     few = generate_log("default", 6, np.random.default_rng(5), customers=10)
     with pytest.raises(CalibrationError, match="was used 100 times"):
         gather(log_of(few, tmp_path))
+
+
+def test_a_few_decisions_without_propensity_are_left_out_and_many_make_it_estimated(
+    tmp_path: Path,
+) -> None:
+    table = generate_log("default", 8, np.random.default_rng(5), customers=600)
+    logged = np.array(table["propensity"].to_pylist(), dtype=float)
+    rng = np.random.default_rng(0)
+    for share, left_out in ((0.02, True), (0.5, False)):
+        cut = np.where(rng.random(len(logged)) < share, np.nan, logged)
+        column = pa.array(cut, mask=np.isnan(cut))
+        place = table.column_names.index("propensity")
+        folder = tmp_path / str(share)
+        folder.mkdir()
+        panel = gather(log_of(table.set_column(place, "propensity", column), folder)).panel
+        assert (panel.action < 0).any() == left_out
+        assert np.isnan(panel.propensity[panel.action >= 0]).any() != left_out
+
+
+def test_a_large_log_is_thinned_by_customer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = log_of(generate_log("default", 8, np.random.default_rng(5), customers=2000), tmp_path)
+    whole = gather(log)
+    monkeypatch.setattr("envs.sequencing.panel.MOST_ROWS", 4500)
+    part = gather(log)
+    assert part.panel.rows == pytest.approx(4000, rel=0.2)
+    assert any("one customer in 4" in note for note in part.notes)
+    weeks = np.bincount(part.panel.customer)
+    assert (weeks == 8).all(), "customers are kept whole"
+    assert whole.panel.rows == 16_000
