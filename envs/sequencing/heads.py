@@ -106,13 +106,13 @@ def response_heads(panel: Panel, channel: NDArray[np.int64]) -> Floats:
     """deliver | sent, open | delivered and click | opened by channel: `[C, 3, 3]`.
 
     logit = constant + frequency f + fatigue g, by penalised likelihood on contacts whose responses
-    had their 30 days. NaN where the log shows no such response by the channel.
+    had their 30 days; fatigue never helps. NaN where the log shows no such response by the channel.
     """
     found = np.full((panel.consent.shape[1], len(RESPONSES), 3), np.nan)
     for c in range(len(found)):
         for h, (rows, event) in enumerate(response_rows(panel, channel, c)):
             if event[rows].any():
-                found[c, h] = _logistic(_design(panel, c, rows), event[rows])
+                found[c, h] = _tiring(_design(panel, c, rows), event[rows])
     return found
 
 
@@ -139,15 +139,24 @@ def _design(panel: Panel, c: int, rows: NDArray[np.bool_]) -> Floats:
     return np.column_stack([np.ones(len(f)), f, g]).astype(np.float64)
 
 
+def _tiring(design: Floats, event: NDArray[np.bool_]) -> Floats:
+    """The fit whose last weight is 0 or less."""
+    weights = _logistic(design, event)
+    if weights[2] <= 0:
+        return weights
+    return np.append(_logistic(design[:, :2], event), 0.0)
+
+
 def _logistic(design: Floats, event: NDArray[np.bool_]) -> Floats:
     """Newton's method with a prior of standard deviation 1 on slopes, 10 on the constant."""
     levels, index = np.unique(design, axis=0, return_inverse=True)
     index = index.ravel()
     n = np.bincount(index).astype(np.float64)
     y = np.bincount(index, event.astype(np.float64))
-    precision = np.array([0.01, 1.0, 1.0])
+    precision = np.array([0.01, 1.0, 1.0])[: design.shape[1]]
     rate = np.clip(y.sum() / n.sum(), 1e-6, 1 - 1e-6)
-    weights = np.array([np.log(rate / (1 - rate)), 0.0, 0.0])
+    weights = np.zeros(design.shape[1])
+    weights[0] = np.log(rate / (1 - rate))
     for _ in range(50):
         p = 1 / (1 + np.exp(-np.clip(levels @ weights, -30, 30)))
         information = (levels * (n * p * (1 - p))[:, None]).T @ levels + np.diag(precision)

@@ -81,7 +81,7 @@ def changed_log(table: pa.Table, folder: Path) -> LogTable:
 
 
 def test_without_propensities_they_are_estimated_and_effects_assumed(tmp_path: Path) -> None:
-    table = generate_log("default", 16, np.random.default_rng(3), customers=4000)
+    table = generate_log("default", 12, np.random.default_rng(3), customers=3000)
     log = changed_log(table.drop_columns(["propensity"]), tmp_path)
     found = fit(log, SequencingSettings(), np.random.default_rng(0))
     assert found.propensities == "estimated"
@@ -89,6 +89,17 @@ def test_without_propensities_they_are_estimated_and_effects_assumed(tmp_path: P
     assert "assumed, not identified" in found.notes[0]
     assert not any(check.name.startswith("effect") for check in found.fidelity.checks)
     assert any("effects cannot be checked" in note for note in found.notes)
+
+
+def test_logged_propensities_of_1_identify_nothing(tmp_path: Path) -> None:
+    table = generate_log("default", 12, np.random.default_rng(3), customers=3000)
+    place = table.column_names.index("propensity")
+    certain = pa.array([None if p is None else 1.0 for p in table["propensity"].to_pylist()])
+    log = changed_log(table.set_column(place, "propensity", certain), tmp_path)
+    found = fit(log, SequencingSettings(), np.random.default_rng(0))
+    assert found.effects == "assumed, not identified"
+    assert found.propensities == "logged"
+    assert "hardly any decision was left to chance" in found.verdict
 
 
 def test_too_few_purchases_are_refused_with_their_number(tmp_path: Path) -> None:
