@@ -113,8 +113,8 @@ DECISION = Decision(
             "value",
             "Value",
             "currency",
-            "discounted margin after offers less the cost of contacts, and what the customer is "
-            "worth uncontacted after the horizon",
+            "discounted margin after offers less the cost of contacts (and the price of shared "
+            "budgets), and what the customer is worth uncontacted after the horizon",
         ),
         Kpi("margin", "Margin", "currency", "expected margin after offers, when it is paid"),
         Kpi("contact_cost", "Cost of contacts", "currency", "what the contacts cost"),
