@@ -28,7 +28,7 @@ from envs.core.log import LogTable, read_log
 from envs.sequencing.fidelity import judge_simulator
 from envs.sequencing.fit import fit
 from envs.sequencing.generated_log import generate_log, logging_policy
-from envs.sequencing.generator import PRESETS, tables_of, true_tables
+from envs.sequencing.generator import MENU, PRESETS, tables_of, true_tables
 from envs.sequencing.heads import response_heads
 from envs.sequencing.log import EVENTS
 from envs.sequencing.panel import gather
@@ -54,7 +54,7 @@ def judged(log: LogTable, seed: int) -> dict[str, FidelityReport]:
     simulators = {"true generator": P, **PLANTED}
     reports = {
         name: judge_simulator(
-            tables_of(parameters), panel, SPLIT, policy,
+            tables_of(parameters), MENU, panel, SPLIT, policy,
             response_heads(panel, true_tables("default").channel), rng,
             propensity=panel.propensity,
         ).report

@@ -28,7 +28,7 @@ from envs.sequencing.fidelity_paths import path_checks
 from envs.sequencing.heads import RESPONSES, response_probability, response_rows
 from envs.sequencing.panel import FATIGUES, FREQUENCIES, RECENCIES, Panel, states
 from envs.sequencing.paths import expected_purchases
-from envs.sequencing.tables import ResponseTables
+from envs.sequencing.tables import Menu, ResponseTables
 
 Floats = NDArray[np.float64]
 
@@ -57,6 +57,7 @@ class Part(NamedTuple):
 
 def judge_simulator(
     tables: ResponseTables,
+    menu: Menu,
     held_out: Panel,
     split: int,
     policy: Floats,
@@ -73,10 +74,12 @@ def judge_simulator(
     known = held_out.action >= 0
     decided = held_out.where(known)
     parts = [
-        _head_checks(tables, decided.where(decided.week >= split), responses, rng),
+        _head_checks(tables, menu, decided.where(decided.week >= split), responses, rng),
         _surface_checks(tables, decided),
         Part(*path_checks(tables, held_out, split, policy, rng)),
-        Part(*effect_checks(tables, decided, None if propensity is None else propensity[known])),
+        Part(
+            *effect_checks(tables, menu, decided, None if propensity is None else propensity[known])
+        ),
     ]
     return Judged(
         FidelityReport(
@@ -87,7 +90,9 @@ def judge_simulator(
     )
 
 
-def _head_checks(tables: ResponseTables, later: Panel, responses: Floats, rng: Generator) -> Part:
+def _head_checks(
+    tables: ResponseTables, menu: Menu, later: Panel, responses: Floats, rng: Generator
+) -> Part:
     """1. Calibration of every head on the later weeks."""
     rows = np.arange(later.rows)
     used = np.maximum(tables.channel[later.action], 0)
@@ -101,7 +106,7 @@ def _head_checks(tables: ResponseTables, later: Panel, responses: Floats, rng: G
         for h, (possible, event) in enumerate(response_rows(later, tables.channel, c)):
             if np.isfinite(responses[c, h]).all() and possible.any():
                 chance = response_probability(responses, later, c, h, possible)
-                heads.append((f"{RESPONSES[h]}, channel {c + 1}", chance, event[possible]))
+                heads.append((f"{RESPONSES[h]}, {menu.channels[c]}", chance, event[possible]))
     parts = [_head(name, chance, event, rng) for name, chance, event in heads]
     return Part(
         tuple(check for part in parts for check in part.checks),

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from envs.core.fidelity import Check, Curve
 from envs.sequencing.panel import Panel, states
 from envs.sequencing.paths import expected_purchases
-from envs.sequencing.tables import ResponseTables
+from envs.sequencing.tables import Menu, ResponseTables
 
 Floats = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ class Effect(NamedTuple):
 
 
 def effect_checks(
-    tables: ResponseTables, panel: Panel, propensity: Floats | None
+    tables: ResponseTables, menu: Menu, panel: Panel, propensity: Floats | None
 ) -> tuple[tuple[Check, ...], tuple[Curve, ...], tuple[str, ...]]:
     """The uplift of every action in every third of customers, and of channels on tired customers.
 
@@ -58,7 +58,7 @@ def effect_checks(
         [expected_purchases(tables, states(panel), np.full(panel.rows, a)) for a in actions]
     )
     compared, notes = [], []
-    for group in _groups(tables, panel, chance[0]):
+    for group in _groups(tables, menu, panel, chance[0]):
         events = min(
             float(chance[a][group.rows & (panel.action == a)].sum()) for a in (0, *group.actions)
         )
@@ -90,11 +90,11 @@ def effect_checks(
     return checks, (curve,), tuple(notes)
 
 
-def _groups(tables: ResponseTables, panel: Panel, nothing: Floats) -> list[Group]:
+def _groups(tables: ResponseTables, menu: Menu, panel: Panel, nothing: Floats) -> list[Group]:
     third = np.searchsorted(np.quantile(nothing, [1 / 3, 2 / 3]), nothing, side="right")
     groups = [
         Group(
-            f"action {action}, {name} third",
+            f"{menu.labels[action]}, {name} third",
             panel.consent[:, tables.channel[action]] & (third == t),
             (action,),
         )
@@ -105,7 +105,7 @@ def _groups(tables: ResponseTables, panel: Panel, nothing: Floats) -> list[Group
         tired = panel.consent[:, c] & (panel.fatigue[:, c] > 0)
         used = tuple(int(a) for a in np.flatnonzero(tables.channel == c))
         if tired.any():
-            groups.append(Group(f"channel {c + 1} on tired customers", tired, used))
+            groups.append(Group(f"{menu.channels[c]} on tired customers", tired, used))
     return groups
 
 

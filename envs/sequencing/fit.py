@@ -181,7 +181,7 @@ def fit(log: LogTable, settings: SequencingSettings, rng: Generator) -> Sequenci
     policy = estimated_policy(earlier, menu.channel, np.ones(earlier.rows))
     responses = response_heads(earlier, menu.channel)
     judged = judge_simulator(
-        tables["earlier"], later, split, policy, responses, rng,
+        tables["earlier"], menu, later, split, policy, responses, rng,
         propensity=propensity[~mine] if effects == "identified" else None,
     )  # fmt: skip
     support = support_of_trying_all(panel, menu.channel, propensity)

@@ -12,7 +12,7 @@ from envs.sequencing.fidelity import Judged, judge_simulator
 from envs.sequencing.fidelity_effects import clustered_mean, doubly_robust
 from envs.sequencing.fidelity_paths import followed, statistics
 from envs.sequencing.generated_log import logging_policy
-from envs.sequencing.generator import PRESETS, tables_of, true_tables
+from envs.sequencing.generator import MENU, PRESETS, tables_of, true_tables
 from envs.sequencing.heads import response_heads
 from envs.sequencing.panel import Panel, states
 from envs.sequencing.paths import buy_probability
@@ -49,6 +49,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def judged(tables: ResponseTables, panel: Panel, *, randomised: bool = True) -> Judged:
     return judge_simulator(
         tables,
+        MENU,
         panel,
         SPLIT,
         logging_policy(TRUE),
@@ -69,10 +70,10 @@ def test_the_true_customers_pass_every_check(of_truth: Judged) -> None:
 
 
 PLANTED = {
-    "uplift doubled": (replace(P, uplift=(1.1, 2.2, 2.0)), "effect of action 2, high third"),
-    "letters too strong": (replace(P, uplift=(0.55, 1.1, 2.0)), "effect of action 3, high third"),
-    "no effect at all": (replace(P, uplift=(0.0, 0.0, 0.0)), "effect of action 2, high third"),
-    "no fatigue": (replace(P, dampening=0.0), "effect of channel 1 on tired customers"),
+    "uplift doubled": (replace(P, uplift=(1.1, 2.2, 2.0)), "effect of email+coupon, high third"),
+    "letters too strong": (replace(P, uplift=(0.55, 1.1, 2.0)), "effect of letter, high third"),
+    "no effect at all": (replace(P, uplift=(0.0, 0.0, 0.0)), "effect of email+coupon, high third"),
+    "no fatigue": (replace(P, dampening=0.0), "effect of email on tired customers"),
     "too much fatigue": (replace(P, fatigue=-0.4), "surfaces: worst cell"),
     "nobody leaves": (replace(P, unsubscribe=0.0004), "head unsubscribe: events"),
     "too many buy": (replace(P, base=-3.3), "head buy: events"),
