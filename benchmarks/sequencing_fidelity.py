@@ -27,11 +27,11 @@ from envs.core.fidelity import FidelityReport
 from envs.core.log import LogTable, read_log
 from envs.sequencing.fidelity import judge_simulator
 from envs.sequencing.fit import fit
+from envs.sequencing.gathering import gather
 from envs.sequencing.generated_log import generate_log, logging_policy
 from envs.sequencing.generator import MENU, PRESETS, tables_of, true_tables
 from envs.sequencing.heads import response_heads
 from envs.sequencing.log import EVENTS
-from envs.sequencing.panel import gather
 from envs.sequencing.settings import SequencingSettings
 
 CUSTOMERS, WEEKS, SPLIT = 20_000, 26, 17

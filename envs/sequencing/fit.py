@@ -21,9 +21,10 @@ from envs.core.fidelity import FidelityReport
 from envs.core.log import LogTable
 from envs.sequencing.calibration_files import FORM, arrays_of, tables_from
 from envs.sequencing.fidelity import judge_simulator
+from envs.sequencing.gathering import gather
 from envs.sequencing.heads import response_heads
 from envs.sequencing.members import fit_tables, likelihood
-from envs.sequencing.panel import Gathered, Panel, gather
+from envs.sequencing.panel import Gathered, Panel
 from envs.sequencing.propensity import (
     Support,
     cross_fitted,

@@ -7,9 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from envs.core.log import LogTable, read_log
+from envs.sequencing.gathering import gather
 from envs.sequencing.generated_log import generate_log
 from envs.sequencing.log import EVENTS
-from envs.sequencing.panel import Gathered, gather
+from envs.sequencing.panel import Gathered
 
 
 @pytest.fixture(scope="session")

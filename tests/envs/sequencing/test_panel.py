@@ -12,10 +12,11 @@ import pytest
 
 from envs.core.calibration_folder import CalibrationError
 from envs.core.log import LogTable, read_log
+from envs.sequencing.gathering import gather
 from envs.sequencing.generated_log import RANDOMISED, generate_log, logging_policy, response_delay
 from envs.sequencing.generator import MENU, true_tables
 from envs.sequencing.log import EVENTS
-from envs.sequencing.panel import Gathered, gather
+from envs.sequencing.panel import Gathered
 from envs.sequencing.paths import drawn_start, follow
 from envs.sequencing.stocks import decayed_bins, frequency_bins
 
@@ -153,7 +154,7 @@ def test_a_large_log_is_thinned_by_customer(
 ) -> None:
     log = log_of(generate_log("default", 8, np.random.default_rng(5), customers=2000), tmp_path)
     whole = gather(log)
-    monkeypatch.setattr("envs.sequencing.panel.MOST_ROWS", 4500)
+    monkeypatch.setattr("envs.sequencing.events.MOST_ROWS", 4500)
     part = gather(log)
     assert part.panel.rows == pytest.approx(4000, rel=0.2)
     assert any("one customer in 4" in note for note in part.notes)

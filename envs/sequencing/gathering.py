@@ -1,0 +1,250 @@
+"""From an event log to customer-weeks. Weeks are counted from the day of the first decision.
+
+A week's purchases are counted whole.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.core.calibration_folder import CalibrationError
+from envs.core.log import LogTable
+from envs.sequencing.events import Events, Grid, menu_of, read_events
+from envs.sequencing.panel import FATIGUES, FREQUENCIES, OTHER, RECENCIES, Gathered, Panel
+from envs.sequencing.stocks import decayed_bins, frequency_bins
+from envs.sequencing.tables import Menu
+
+MATURE_WEEKS = 30 / 7
+"""Responses to a contact are counted once they had 30 days to come (MODELLING 3.1)."""
+
+_LEAST_LOGGED = 0.95
+"""Propensities count as logged when so many decisions have one; the others are then left out."""
+
+LONGEST_HISTORY_WEEKS = 104.0  # what lies further back has a sixteenth of its weight
+
+
+def gather(log: LogTable, *, decay: float = 0.7) -> Gathered:
+    """The panel of a log; `decay` of fatigue a week serves where the log keeps no fatigue.
+
+    Raises:
+        CalibrationError: the log has no decisions to learn from.
+    """
+    notes: list[str] = []
+    events = read_events(log, notes)
+    menu, action_of = menu_of(events, notes)
+    grid = Grid(events, menu)
+    if grid.weeks < 4:
+        raise CalibrationError(
+            f"the log has {grid.weeks} whole weeks from its first decision: at least 4 are needed. "
+            "Use a longer log"
+        )
+    action, propensity, cost = _decisions(events, menu, action_of, grid, notes)
+    purchase, value, offer_paid = _purchases(events, grid)
+    unsubscribed, consent = _consent(events, menu, grid)
+    responses = _responses(events, menu, grid, action)
+    recency = _recency(events, grid)
+    frequency, edges = _frequency(events, grid, notes)
+    fatigue, logged = _fatigue(events, menu, grid, action, decay, notes)
+    left = np.take_along_axis(unsubscribed, np.maximum(menu.channel[action], 0)[..., None], axis=2)[
+        ..., 0
+    ] & (action > 0)
+    mature = grid.weeks - np.arange(grid.weeks) - 1 >= MATURE_WEEKS
+    customer, week = np.nonzero(grid.active)
+    cells = (customer, week)
+    panel = Panel(
+        customer=customer,
+        week=week,
+        recency=recency[cells],
+        frequency=frequency[cells],
+        fatigue=fatigue[cells],
+        consent=consent[cells],
+        action=action[cells],
+        propensity=propensity[cells],
+        purchase=purchase[cells] > 0,
+        value=value[cells],
+        offer_paid=offer_paid[cells],
+        unsubscribe=left[cells],
+        delivered=responses["deliver"][cells],
+        opened=responses["open"][cells],
+        clicked=responses["click"][cells],
+        mature=mature[week],
+    )
+    bought = events.of("purchase")
+    return Gathered(
+        panel=panel,
+        menu=menu,
+        first_day=events.first_day,
+        contact_cost=cost,
+        frequency_edges=edges,
+        decay=np.nan if logged else decay,
+        purchases=(events.customer[bought], events.at[bought], grid.signup),
+        notes=tuple(notes),
+    )
+
+
+def _decisions(
+    events: Events, menu: Menu, action_of: NDArray[np.int64], grid: Grid, notes: list[str]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    rows = events.of("contact")
+    passed = events.of("none")
+    customer, at = events.customer, events.at
+    contacts = grid.sums(customer[rows], at[rows], 1.0)
+    action = grid.last(customer[rows], at[rows], action_of[rows], 0.0).astype(np.int64)
+    several = int((contacts > 1).sum())
+    if several:
+        notes.append(
+            f"{several:,} customer-weeks have more than one contact: the last one stands for them"
+        )
+    # A contact overrides a "none" of the same week.
+    propensity = np.full(action.shape, np.nan)
+    if "propensity" in events.numbers:
+        logged = events.numbers["propensity"]
+        none = grid.last(customer[passed], at[passed], logged[passed], np.nan)
+        sent = grid.last(customer[rows], at[rows], logged[rows], np.nan)
+        propensity = np.where(action == 0, none, sent)
+        absent = grid.active & np.isnan(propensity) & (action >= 0)
+        share = absent.sum() / max(grid.active.sum(), 1)
+        if 0 < share <= 1 - _LEAST_LOGGED:
+            action[absent] = OTHER
+            notes.append(
+                f"{int(absent.sum()):,} customer-weeks without a logged propensity are left out"
+            )
+    cost = np.zeros(len(menu.contacts) + 1)
+    paid = events.numbers.get("cost", np.full(len(at), np.nan))
+    unknown = []
+    for number, label in enumerate(menu.labels[1:], 1):
+        of_action = paid[rows][action_of[rows] == number]
+        if np.isfinite(of_action).any():
+            cost[number] = np.nanmean(of_action)
+        else:
+            unknown.append(label)
+    if unknown:
+        notes.append(f"no cost logged, taken as 0: {', '.join(unknown)}")
+    return action, propensity, cost
+
+
+def _purchases(events: Events, grid: Grid) -> tuple[NDArray[np.float64], ...]:
+    rows = events.of("purchase")
+    where = (events.customer[rows], events.at[rows])
+    paid = events.numbers.get("cost", np.zeros(len(events.at)))
+    return (
+        grid.sums(*where, 1.0),
+        grid.sums(*where, events.numbers["value"][rows]),
+        grid.sums(*where, np.nan_to_num(paid[rows])),
+    )
+
+
+def _consent(events: Events, menu: Menu, grid: Grid) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Unsubscribed in a week, and consent at its start: both `[N, W, C]`."""
+    signups, left = events.of("signup"), events.of("unsubscribe")
+    gone = np.zeros((grid.customers, grid.weeks, len(menu.channels)), bool)
+    consent = np.zeros_like(gone)
+    for c, channel in enumerate(menu.channels):
+        given = np.zeros(grid.customers, bool)
+        given[events.customer[signups]] = events.consent[channel][signups]
+        rows = left[np.isin(events.channel[left], (channel, ""))]
+        gone[..., c] = grid.sums(events.customer[rows], events.at[rows], 1.0) > 0
+        first = np.full(grid.customers, np.inf)
+        np.minimum.at(first, events.customer[rows], np.floor(events.at[rows]))
+        consent[..., c] = given[:, None] & (np.arange(grid.weeks) <= first[:, None])
+    return gone, consent
+
+
+def _responses(
+    events: Events, menu: Menu, grid: Grid, action: NDArray[np.int64]
+) -> dict[str, NDArray[np.bool_]]:
+    """Whether the contact of a customer-week was delivered, opened, clicked, however late.
+
+    A response is counted for the latest contact by its channel that went before it.
+    """
+    found = {}
+    week = np.arange(grid.weeks)
+    for kind in ("deliver", "open", "click"):
+        seen = np.zeros((grid.customers, grid.weeks), bool)
+        for c, channel in enumerate(menu.channels):
+            contacted = (action > 0) & (menu.channel[action] == c)
+            latest = np.maximum.accumulate(np.where(contacted, week, -1), axis=1)
+            rows = events.of(kind)
+            rows = rows[events.channel[rows] == channel]
+            at = np.floor(events.at[rows]).astype(np.int64)
+            inside = (at >= 0) & (at < grid.weeks)
+            customer, at = events.customer[rows][inside], at[inside]
+            source = latest[customer, at]
+            seen[customer[source >= 0], source[source >= 0]] = True
+        found[kind] = seen
+    return found
+
+
+def _recency(events: Events, grid: Grid) -> NDArray[np.int64]:
+    """Whole weeks between a week and that of the last purchase before it; since sign-up if none."""
+    rows = events.of("purchase")
+    week = np.floor(events.at[rows]).astype(np.int64)
+    last = np.where(np.isfinite(grid.signup), np.floor(grid.signup) - 1, -RECENCIES - 1)
+    early = week < 0
+    np.maximum.at(last, events.customer[rows][early], week[early])
+    bought = grid.sums(events.customer[rows], events.at[rows], 1.0) > 0
+    weeks = np.arange(grid.weeks)
+    latest = np.maximum.accumulate(np.where(bought, weeks, -np.inf), axis=1)
+    before = np.column_stack([np.full(grid.customers, -np.inf), latest[:, :-1]])
+    since = weeks - 1 - np.maximum(before, last[:, None])
+    return np.asarray(np.clip(since, 0, RECENCIES - 1), np.int64)
+
+
+def _frequency(
+    events: Events, grid: Grid, notes: list[str]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    score = _score(events, grid, "frequency_score")
+    if score is not None:
+        return np.clip(np.rint(score), 0, FREQUENCIES - 1).astype(np.int64), np.zeros(0)
+    rows = events.of("purchase")
+    bins, edges = frequency_bins(
+        events.customer[rows],
+        events.at[rows],
+        grid.active,
+        _watched_since(events, grid),
+        FREQUENCIES,
+    )
+    notes.append(
+        "no frequency_score in the log: classes of the rate of purchases, with a half-life of half "
+        "a year"
+    )
+    return bins, edges
+
+
+def _watched_since(events: Events, grid: Grid) -> NDArray[np.float64]:
+    """The week of each sign-up; of the log's first decision or purchase where that is later."""
+    seen = events.at[events.of("purchase", "contact", "none")].min()
+    since = np.maximum(grid.signup, seen)
+    return np.asarray(np.clip(since, -LONGEST_HISTORY_WEEKS, grid.weeks))
+
+
+def _fatigue(
+    events: Events,
+    menu: Menu,
+    grid: Grid,
+    action: NDArray[np.int64],
+    decay: float,
+    notes: list[str],
+) -> tuple[NDArray[np.int64], bool]:
+    fatigue = np.zeros((*action.shape, len(menu.channels)), np.int64)
+    scores = [_score(events, grid, f"fatigue_{channel}") for channel in menu.channels]
+    if any(score is not None for score in scores):
+        for c, score in enumerate(scores):
+            if score is not None:
+                fatigue[..., c] = np.clip(np.rint(score), 0, FATIGUES - 1)
+        return fatigue, True
+    for c in range(len(menu.channels)):
+        contacted = (action > 0) & (menu.channel[action] == c)
+        fatigue[..., c] = decayed_bins(contacted, decay, FATIGUES)
+    notes.append(f"no fatigue in the log: contacts counted, decaying by {decay:g} a week")
+    return fatigue, False
+
+
+def _score(events: Events, grid: Grid, name: str) -> NDArray[np.float64] | None:
+    """A team's own score at every active customer-week; None where it is not there throughout."""
+    if name not in events.numbers:
+        return None
+    rows = events.of("contact", "none")
+    score = grid.last(events.customer[rows], events.at[rows], events.numbers[name][rows], np.nan)
+    return None if np.isnan(score[grid.active]).any() else np.nan_to_num(score)
