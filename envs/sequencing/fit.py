@@ -234,12 +234,11 @@ def _refuse_unfit(earlier: Panel, later: Panel, split: int) -> None:
         for name, part in (("earlier", earlier), ("later", later))
         if part.purchase.sum() < LEAST_PURCHASES
     ]
-    problems += [
-        f"nobody in the {name} part is watched in week {split}, where the later weeks begin. Use a "
-        "log of customers who stay"
-        for name, part in (("later", later),)
-        if not (part.week == split).any()
-    ]
+    if not (later.week == split).any():
+        problems.append(
+            f"no held-out customer is watched in week {split + 1}, where the later weeks begin. Use "
+            "a log of customers who stay"
+        )
     if problems:
         raise CalibrationError("; ".join(problems))
 
