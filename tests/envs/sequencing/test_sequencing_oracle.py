@@ -185,3 +185,18 @@ def test_tables_that_describe_nobody_are_refused_with_every_reason() -> None:
 def test_the_menu_names_its_actions() -> None:
     assert MENU.labels == ("none", "email", "email+coupon", "sms", "letter+coupon")
     assert MENU.channel.tolist() == [-1, 0, 0, 1, 2]
+
+
+def test_too_many_states_for_a_linear_solve_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("envs.sequencing.oracle.LARGEST_SOLVED", 519)
+    with pytest.raises(ValueError, match="520 states are too many"):
+        policy_value(MODEL, np.zeros(MODEL.shape, np.int64))
+
+
+def test_the_best_of_all_actions_is_the_largest_q() -> None:
+    model = program(random_tables(5), 0, 0.95, TABLES.contact_cost[[0, 1, 1, 1, 1]])
+    value = np.random.default_rng(0).normal(size=model.shape)
+    allowed = np.array([True, False, True, True, False])
+    q = model.q(value, allowed=allowed)
+    np.testing.assert_array_equal(model.best(value, allowed), q.max(axis=0))
+    np.testing.assert_array_equal(model.alone(value), q[0])

@@ -326,3 +326,15 @@ def test_a_world_is_unchanged_by_replaying_it() -> None:
     world.step(state, np.ones(8, np.int64), np.random.default_rng(0))
     for before, after in zip(kept, state, strict=True):
         np.testing.assert_array_equal(before, after)
+
+
+def test_customers_who_earn_nothing_are_refused_with_what_to_check() -> None:
+    tables = random_tables(0)
+    with pytest.raises(ValueError, match="value of purchases is their margin"):
+        SequencingWorld.drawn(
+            MENU,
+            tables._replace(margin=0 * tables.margin),
+            4,
+            SequencingSettings(caps={}),
+            np.random.default_rng(0),
+        )
