@@ -44,7 +44,7 @@ def test_the_price_of_a_budget_makes_the_optimal_policy_use_just_that_much() -> 
 
     free = used(np.zeros(2))
     capacity = free * np.array([0.5, 2.0])
-    price = budget_prices(used, capacity, step=0.2, rounds=16)
+    price = budget_prices(used, capacity, step=0.2, rounds=12)
     assert price[0] > 0.05
     assert price[1] == 0.0, "what is not scarce is free"
     below, above = used(price * 0.8)[0], used(price * 1.25)[0]

@@ -30,20 +30,20 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def history() -> SequencingWorld:
-    return make_world(days=800, world_seed=5)
+    return make_world(days=500, world_seed=5)
 
 
 def test_each_tuned_rule_is_worth_what_the_exact_solution_says(history: SequencingWorld) -> None:
-    fresh = make_world(days=8000, world_seed=6)
+    fresh = make_world(days=5000, world_seed=6)
     worth = {
         rule.name: _fresh_value(fresh, rule.tuned(history, RNG)) for rule in (*rules(), do_nothing)
     }
-    # MODELLING 6.2, less up to .4 for the uncontacted end after 260 weeks; .4 is sampling error.
-    assert worth["no contact"] == pytest.approx(28.21, abs=0.4)
-    assert worth["RFM"] == pytest.approx(27.93, abs=0.4)
-    assert worth["always contact"] == pytest.approx(26.17, abs=0.4)
-    assert worth["one-step uplift"] == pytest.approx(28.23, abs=0.4)
-    assert worth["cadence when rested"] == pytest.approx(34.05 - 0.2, abs=0.4)
+    # MODELLING 6.2, less up to .4 for the uncontacted end after 260 weeks; .5 is sampling error.
+    assert worth["no contact"] == pytest.approx(28.21, abs=0.5)
+    assert worth["RFM"] == pytest.approx(27.93, abs=0.5)
+    assert worth["always contact"] == pytest.approx(26.17, abs=0.5)
+    assert worth["one-step uplift"] == pytest.approx(28.23, abs=0.5)
+    assert worth["cadence when rested"] == pytest.approx(34.05 - 0.2, abs=0.5)
     assert worth["cadence when rested"] < worth["cadence x RFM"] < 36.39
     assert worth["one-step uplift"] < worth["uplift with fatigue price"] < 36.39
 
