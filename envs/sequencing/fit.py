@@ -236,8 +236,8 @@ def _refuse_unfit(earlier: Panel, later: Panel, split: int) -> None:
     ]
     if not (later.week == split).any():
         problems.append(
-            f"no held-out customer is watched in week {split + 1}, where the later weeks begin. Use "
-            "a log of customers who stay"
+            f"no held-out customer is watched in week {split + 1}, where the later weeks begin. "
+            "Use a log of customers who stay"
         )
     if problems:
         raise CalibrationError("; ".join(problems))
