@@ -239,7 +239,7 @@ def evaluate(
     run: Run,
 ) -> Judgement:
     """Judge a policy on the later part of the log and keep the evidence."""
-    with reporter.stage("judging on days never seen"):
+    with reporter.stage("judging on what was held out"):
         rules = pipeline.tuned_rules(decision, calibration, settings, config.seed)
         judgement = pipeline.judge_policy(
             decision, calibration, settings, policy, start, rules, config.evaluation, config.seed
