@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ppo_marketing.errors import UserError
 from ppo_marketing.ppo.config import PPOConfig
-from ppo_marketing.ppo.distributions import CategoricalHead, Head, head_for, head_from
+from ppo_marketing.ppo.distributions import CategoricalHead, Head, ItemHead, head_for, head_from
 from ppo_marketing.ppo.networks import Perceptron
 from ppo_marketing.ppo.normalise import RunningMoments, normalise
 
@@ -162,9 +162,9 @@ class Agent:
             return None
         if not isinstance(self.head, CategoricalHead):
             raise UserError("an action mask came with a continuous action; only choices have masks")
-        if mask.shape != (rows, self.head.outputs):
+        if mask.shape != (rows, self.head.choices):
             raise UserError(
-                f"the action mask has shape {mask.shape}; it must be [{rows}, {self.head.outputs}]"
+                f"the action mask has shape {mask.shape}; it must be [{rows}, {self.head.choices}]"
             )
         allowed = np.ascontiguousarray(mask, np.bool_)
         self.head.check_mask(allowed)
@@ -197,7 +197,7 @@ class Agent:
     def arrays(self) -> dict[str, Array]:
         """Return copies of all parameters and statistics by name: what is saved."""
         arrays = {
-            name: parameter.detach().numpy().copy() for name, parameter in self._named().items()
+            name: parameter.detach().numpy().copy() for name, parameter in self._saved().items()
         }
         if self.normaliser is not None:
             arrays["normaliser.count"] = np.array(self.normaliser.count)
@@ -228,7 +228,7 @@ class Agent:
         ]
         if differing:
             raise UserError("the saved arrays are of another agent:\n  " + "\n  ".join(differing))
-        for name, parameter in self._named().items():
+        for name, parameter in self._saved().items():
             parameter.data.copy_(torch.from_numpy(np.array(arrays[name])))
         if self.normaliser is not None:
             self.normaliser = RunningMoments(
@@ -267,15 +267,31 @@ class Agent:
         twin.load_arrays(self.arrays())
         return twin
 
-    def _named(self) -> dict[str, nn.Parameter]:
+    def for_items(self, features: Array) -> Self:
+        """Return the same policy for another catalogue [items, F], scored by the same features.
+
+        Raises:
+            UserError: the policy does not score items, or these have other features.
+        """
+        if not isinstance(self.head, ItemHead) or np.shape(features)[1:] != (self.head.outputs,):
+            raise UserError(
+                f"features of shape {np.shape(features)} do not fit the policy's choice "
+                f"{self.head.describe()}"
+            )
+        head = {"head": ItemHead(features).describe()}
+        twin = self.from_description(self.describe() | head)
+        twin.load_arrays(self.arrays() | {"head.features": np.asarray(features, np.float32)})
+        return twin
+
+    def _saved(self) -> dict[str, Tensor]:
         return {
-            f"{part}.{name}": parameter
+            f"{part}.{name}": tensor
             for part, module in [
                 ("actor", self.actor),
                 ("critic", self.critic),
                 ("head", self.head),
             ]
-            for name, parameter in module.named_parameters()
+            for name, tensor in [*module.named_parameters(), *module.named_buffers()]
         }
 
     @staticmethod

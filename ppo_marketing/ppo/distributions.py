@@ -196,11 +196,12 @@ class CategoricalHead(Head):
         self.counts = counts
         self.starts = starts
         self.scalar = scalar
-        self.outputs = sum(counts)
+        self.choices = sum(counts)
+        self.outputs = self.choices
 
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
         """Return standard Gumbel draws, so that argmax(logits + noise) ~ softmax(logits)."""
-        return rng.gumbel(size=(*shape, self.outputs)).astype(np.float32)
+        return rng.gumbel(size=(*shape, self.choices)).astype(np.float32)
 
     def sample(self, output: Tensor, noise: Tensor, mask: Tensor | None) -> Tensor:
         """Return the index, or row of indices, that the Gumbel noise selects."""
@@ -268,6 +269,41 @@ class CategoricalHead(Head):
         )
 
 
+class ItemHead(CategoricalHead):
+    """One choice among items that are scored by their features: logits l = E u.
+
+    u [n, F] is the actor's output and E [items, F] fixed, so that the actor's size does not grow
+    with the catalogue, what is learnt of one item serves the ones that resemble it, and an item
+    that training never saw has a score.
+
+    Source: Dulac-Arnold et al. 2015 for embedded actions; here every item is scored exactly.
+    """
+
+    def __init__(self, features: Array) -> None:
+        super().__init__((len(features),), (0,), scalar=True)
+        self.outputs = features.shape[1]
+        self.features: Tensor
+        self.register_buffer("features", torch.from_numpy(np.array(features, np.float32)))
+
+    def sample(self, output: Tensor, noise: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the item that the Gumbel noise selects."""
+        return super().sample(output @ self.features.T, noise, mask)
+
+    def mode(self, output: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the allowed item with the highest score."""
+        return super().mode(output @ self.features.T, mask)
+
+    def evaluate(
+        self, output: Tensor, action: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the log-probability of the item and the entropy over all allowed ones."""
+        return super().evaluate(output @ self.features.T, action, mask)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the kind and the size; the features are saved with the parameters."""
+        return {"kind": "items", "items": self.choices, "features": self.outputs}
+
+
 def squash_correction(u: Tensor) -> Tensor:
     """Return log(1 - tanh²u) = 2 (log 2 - u - softplus(-2u)), exact where 1 - tanh²u underflows."""
     return 2.0 * (math.log(2.0) - u - functional.softplus(-2.0 * u))
@@ -276,10 +312,15 @@ def squash_correction(u: Tensor) -> Tensor:
 def head_for(space: spaces.Space[Any], *, squash: bool, log_std: float) -> Head:
     """Return the head of an action space: Box, Discrete or MultiDiscrete.
 
+    A Discrete that carries `item_features` [n, F] is chosen from by scoring those features.
+
     Raises:
-        UserError: the space is of another kind, or cannot be squashed.
+        UserError: the space is of another kind, cannot be squashed, or its features do not fit.
     """
     if isinstance(space, spaces.Discrete):
+        features = getattr(space, "item_features", None)
+        if features is not None:
+            return _item_head(space, np.asarray(features))
         return CategoricalHead((int(space.n),), (int(space.start),), scalar=True)
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
         counts, starts = tuple(space.nvec.tolist()), tuple(space.start.tolist())
@@ -299,6 +340,21 @@ def head_for(space: spaces.Space[Any], *, squash: bool, log_std: float) -> Head:
     )
 
 
+def _item_head(space: spaces.Discrete[Any], features: Array) -> ItemHead:
+    if features.ndim != 2 or len(features) != space.n or space.start != 0:
+        raise UserError(
+            f"item_features of shape {features.shape} do not fit {space}: give one row of features "
+            "an item, and count items from 0"
+        )
+    if not np.isfinite(features).all():
+        bad = np.flatnonzero(~np.isfinite(features).all(axis=1))
+        raise UserError(
+            f"item_features are not finite for {len(bad)} of {len(features)} items (first: "
+            f"{', '.join(map(str, bad[:5]))}); every item needs numbers to be scored by"
+        )
+    return ItemHead(features)
+
+
 def head_from(description: Mapping[str, Any]) -> Head:
     """Return the head that `Head.describe` described; its σ is then set from the saved tensors.
 
@@ -309,12 +365,16 @@ def head_from(description: Mapping[str, Any]) -> Head:
     if kind == "categorical":
         counts, starts = tuple(description["counts"]), tuple(description["starts"])
         return CategoricalHead(counts, starts, scalar=description["scalar"])
+    if kind == "items":
+        return ItemHead(np.zeros((description["items"], description["features"]), np.float32))
     gaussians = {"gaussian": GaussianHead, "squashed gaussian": SquashedGaussianHead}
     if kind in gaussians:
         low = np.array([-np.inf if bound is None else bound for bound in description["low"]])
         high = np.array([np.inf if bound is None else bound for bound in description["high"]])
         return gaussians[kind](low, high, 0.0)
-    raise UserError(f"unknown action head {kind!r}; known: categorical, {', '.join(gaussians)}")
+    raise UserError(
+        f"unknown action head {kind!r}; known: categorical, {', '.join(gaussians)}, items"
+    )
 
 
 def _masked(output: Tensor, mask: Tensor | None) -> Tensor:
