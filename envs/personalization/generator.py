@@ -22,7 +22,7 @@ from numpy.random import Generator
 
 from envs.personalization.model import (
     Contexts,
-    Floats,
+    Ints,
     Items,
     RewardModel,
     SoftmaxPolicy,
@@ -112,6 +112,6 @@ def _sessions(preset: Preset) -> Truth:
     return Truth(model, _items(model, category), logging, preset)
 
 
-def _items(model: RewardModel, category: Floats | np.ndarray) -> Items:  # type: ignore[type-arg]
+def _items(model: RewardModel, category: Ints) -> Items:
     names = tuple(f"item_{a:02d}" for a in range(model.items))
-    return Items(names, item_features(model), category.astype(np.int32), np.zeros(model.items))
+    return Items(names, item_features(model, category), category, np.zeros(model.items))

@@ -78,7 +78,7 @@ class Contexts(NamedTuple):
     eligible: Bools | None  # [N, A]
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """N."""
         return int(self.x.shape[0])
 
@@ -103,7 +103,7 @@ class LoggedRows(NamedTuple):
     eligible: Bools | None  # [M, A]
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """M."""
         return int(self.x.shape[0])
 
@@ -165,11 +165,16 @@ def mean_probability(model: RewardModel, x: NDArray[np.floating]) -> Floats:
     return np.asarray(np.mean(members, axis=0))
 
 
-def item_features(model: RewardModel) -> NDArray[np.float32]:
-    """What a policy scores items by: mean bias (centred) and mean interaction, `[A, 1 + D]`.
+def item_features(model: RewardModel, category: Ints | None = None) -> NDArray[np.float32]:
+    """What a policy scores items by, `[A, F]`: bias, interaction and, where given, the category.
 
-    With them the greedy choice is a linear function of the context, and an item that training never
-    saw is scored as soon as its effect and interaction are known or predicted.
+    Columns are the members' means, centred and divided by their deviation over the items; the
+    category is one-hot. With them the greedy choice is a linear function of the context, and an
+    item that training never saw is scored as soon as its effects are known or predicted.
     """
-    bias = model.bias.mean(axis=0)
-    return np.column_stack([bias - bias.mean(), model.vector.mean(axis=0)]).astype(np.float32)
+    effect = np.column_stack([model.bias.mean(axis=0), model.vector.mean(axis=0)])
+    deviation = effect.std(axis=0)
+    feature = (effect - effect.mean(axis=0)) / np.where(deviation > 1e-9, deviation, 1.0)
+    if category is not None and category.max() > 0:
+        feature = np.column_stack([feature, np.eye(int(category.max()) + 1)[category]])
+    return np.asarray(feature, np.float32)
