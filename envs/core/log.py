@@ -90,14 +90,15 @@ def read_log(
     raw = _opened(path, schema, reader, reader_options or {}, bool(columns), problems)
     sha256 = _sha256(raw.files or (path,))
     request = [CANONICAL_FORM, sha256, schema.fingerprint, sorted((columns or {}).items())]
-    request += [reader, sorted((reader_options or {}).items())]
+    request += [reader, sorted((reader_options or {}).items()), raw.companions]
     key = hashlib.sha256(json.dumps(request).encode()).hexdigest()
     target = cache / f"{key}.parquet"
     table = load_table(target, schema, path.name)
     if table is not None and table.last <= latest:
         return table
-    # A reader names its columns canonically; all it yields is wanted.
-    mapping = columns or {} if reader is None else {name: name for name in raw.names}
+    # A reader names its columns canonically, unless it says otherwise; all it yields is wanted.
+    named = reader is not None and not schema.readers[reader].takes_columns
+    mapping = {name: name for name in raw.names} if named else columns or {}
     source_of = _resolved(raw.names, schema, mapping, problems)
     with _workspace(cache) as folder:
         staged = stage(raw, schema, source_of, folder / "staged.parquet", latest, problems)
@@ -123,7 +124,7 @@ def _opened(
     if name not in schema.readers:
         problems.refuse_file(f"an unknown reader {name!r}", known, "name one of these readers")
     reader = schema.readers[name]
-    if mapped:
+    if mapped and not reader.takes_columns:
         problems.add(
             LogProblem(
                 "",
@@ -152,6 +153,9 @@ def _resolved(
     """Canonical name -> the file's name, schema order first, then context; problems recorded."""
     source_of: dict[str, str] = {}
     context = [name for name in mapping if name not in schema.names]
+    if schema.unmapped_is_context and not context:
+        taken = {*schema.names, *mapping.values()}
+        context = [name for name in available if name.strip() and name not in taken]
     for column in (*schema.columns, *map(schema.resolve, context)):
         source = mapping.get(column.name, column.name)
         if source in available:

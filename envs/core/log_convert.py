@@ -63,7 +63,7 @@ def converted(column: Column, raw: Any, forms: TimeForms, report: Report) -> Any
     elif column.kind == "number":
         values = _numbers(column, raw, report)
     else:
-        values = raw if pa.types.is_string(raw.type) else _identifiers(raw, report)
+        values = raw if pa.types.is_string(raw.type) else _identifiers(column, raw, report)
     if not column.may_be_empty:
         empty = _mask(raw.is_null())
         report(Fault("no value", "a value in every row", "fill it in or leave the row out"), empty)
@@ -156,9 +156,12 @@ def _bools(raw: Any, report: Report) -> Any:
     return _nulled(pc.equal(values, 1.0), wrong)
 
 
-def _identifiers(raw: Any, report: Report) -> Any:
+def _identifiers(column: Column, raw: Any, report: Report) -> Any:
     if pa.types.is_integer(raw.type) or pa.types.is_boolean(raw.type):
         return raw.cast(pa.string())
+    if pa.types.is_floating(raw.type) and column.kind == "category":
+        # Context may hold numbers: kept as the shortest text that reads back as the same number.
+        return pc.if_else(raw.is_null(nan_is_null=True), None, raw.cast(pa.string()))
     return _of_wrong_type(raw, pa.string(), "text or whole numbers", report)
 
 

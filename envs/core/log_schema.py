@@ -72,14 +72,14 @@ class RawLog:
     """A file opened for reading: its column names, and its rows as they are written there.
 
     `read(names, problems)` yields Arrow batches of those columns in file order; what it cannot
-    parse it records in `problems`. `files` are all the files that the rows come from, where that is
-    not the one file alone that was named.
+    parse it records in `problems`. `companions` names what else the rows depend on, such as the
+    hash of a file beside it: a cached reading is reused only while it stays the same.
     """
 
     names: tuple[str, ...]
     read: Callable[[Sequence[str], Problems], Iterator[Any]]
     notes: tuple[str, ...] = ()
-    files: tuple[Path, ...] = ()
+    companions: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,19 +87,23 @@ class Reader:
     """A known file format: yields canonical columns from it, whatever the file calls them.
 
     `open(path, options, problems)` returns the log; `options` holds a whole number of 1 or more for
-    every name in `defaults`.
+    every name in `defaults`. `takes_columns` says that the file's own column names are yielded, so
+    that a user maps them as without a reader.
     """
 
     summary: str
     open: Callable[[Path, Mapping[str, int], Problems], RawLog]
     defaults: Mapping[str, int] = field(default_factory=dict)
+    takes_columns: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogSchema:
     """The historical log of one decision type: columns, rules between them, named readers.
 
-    Exactly one column is a timestamp, always required; rows are kept in its order.
+    Exactly one column is a timestamp, always required; rows are kept in its order. Columns that the
+    schema does not know are context when the user maps them; with `unmapped_is_context`, all of
+    them are when the user maps none.
     """
 
     name: str
@@ -107,6 +111,7 @@ class LogSchema:
     rules: tuple[RowRule, ...] = ()
     readers: Mapping[str, Reader] = field(default_factory=dict)
     minimum_rows: int = 2
+    unmapped_is_context: bool = False
 
     def __post_init__(self) -> None:
         assert [c.required for c in self.columns if c.kind == "timestamp"] == [True]
@@ -127,7 +132,9 @@ class LogSchema:
     @property
     def fingerprint(self) -> str:
         """Text that changes whenever the same file could be read differently."""
-        return repr((self.name, self.columns, self.rules, self.minimum_rows))
+        return repr(
+            (self.name, self.columns, self.rules, self.minimum_rows, self.unmapped_is_context)
+        )
 
     def resolve(self, name: str) -> Column:
         """The column of that name; one the schema does not know is context, carried as text."""

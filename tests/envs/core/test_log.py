@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -122,6 +123,44 @@ def test_mapped_columns_are_renamed_and_others_become_context(read_lines: ReadLi
     assert table.arrays(["town"])["town"].tolist() == ["Bonn; Süd", "Köln"]
     assert "columns of the file that were not read: secret" in table.notes
     assert [column.kind for column in table.columns][-1] == "category"
+
+
+def test_a_schema_may_take_every_unmapped_column_as_context(read_lines: ReadLines) -> None:
+    schema = replace(SCHEMA, unmapped_is_context=True)
+    lines = ("when,price,sold,,city", "2024-05-01,1,1,7,Bonn", "2024-05-02,2,0,8,Bonn")
+    table = read_lines(*lines, schema=schema, columns={"timestamp": "when"})
+    assert table.names == ("timestamp", "price", "sold", "city")
+    named = read_lines(*lines, schema=schema, columns={"timestamp": "when", "town": "city"})
+    assert named.names == ("timestamp", "price", "sold", "town")
+
+
+def sales_reader(companions: str) -> LogSchema:
+    """A reader of sales whose file keeps its own column names."""
+
+    def opened(_path: Path, *_: object) -> RawLog:
+        names = ("when", "price", "sold")
+        rows = pa.record_batch({"when": ["2024-05-01"] * 2, "price": ["1"] * 2, "sold": ["1"] * 2})
+        return RawLog(names, lambda wanted, _: iter([rows.select(list(wanted))]), (), companions)
+
+    reader = Reader(summary="", open=opened, takes_columns=True)
+    return replace(SCHEMA, readers={"sales": reader})
+
+
+def test_a_reader_that_keeps_the_files_names_takes_a_mapping(read_lines: ReadLines) -> None:
+    table = read_lines(
+        "any", schema=sales_reader(""), reader="sales", columns={"timestamp": "when"}
+    )
+    assert table.names == ("timestamp", "price", "sold")
+
+
+def test_a_changed_companion_of_a_file_is_read_again(read_lines: ReadLines) -> None:
+    paths = [
+        read_lines(
+            "any", schema=sales_reader(version), reader="sales", columns={"timestamp": "when"}
+        ).path
+        for version in ("first", "first", "second")
+    ]
+    assert paths[0] == paths[1] != paths[2]
 
 
 def test_identical_rows_are_dropped_and_counted_when_an_id_names_them(

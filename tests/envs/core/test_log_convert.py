@@ -50,6 +50,8 @@ def read(folder: Path, **columns: Any) -> LogTable:
         ("page", pa.array(["home", None]).dictionary_encode(), ["home", ""]),
         ("page", pa.array([None, None], pa.null()), ["", ""]),
         ("page", pa.array([b"home", b"cart"]), ["home", "cart"]),
+        ("page", pa.array([0.1 + 0.2, None]), ["0.30000000000000004", ""]),
+        ("page", pa.array([float("nan"), 1e-7]), ["", "1e-7"]),
     ],
 )
 def test_a_typed_column_keeps_its_values(
