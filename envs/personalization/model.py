@@ -165,6 +165,26 @@ def mean_probability(model: RewardModel, x: NDArray[np.floating]) -> Floats:
     return np.asarray(np.mean(members, axis=0))
 
 
+def disagreement(
+    model: RewardModel,
+    x: NDArray[np.floating],
+    item: NDArray[np.integer],
+    position: NDArray[np.integer],
+    beta: float,
+) -> Floats:
+    """beta sd_k q_k(x, a, p): what pessimism takes off the reward of one item a row, `[n]`.
+
+    Source: MODELLING 5.1 (MOPO's form).
+    """
+    if beta == 0 or model.members == 1:
+        return np.zeros(len(item))
+    chances = [
+        sigmoid(logit_of(model, np.full(len(item), k), x, item, position))
+        for k in range(model.members)
+    ]
+    return np.asarray(beta * np.std(chances, axis=0))
+
+
 def item_features(model: RewardModel, category: Ints | None = None) -> NDArray[np.float32]:
     """What a policy scores items by, `[A, F]`: bias, interaction and, where given, the category.
 

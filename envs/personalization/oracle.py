@@ -1,0 +1,162 @@
+"""The ceilings: the best item for every context, and value iteration over boredom in sessions.
+
+Sessions of one slot a page and one day have a finite state per visitor, the boredom of every
+category, (K + 1)^C of them. With p the click probability of the best item of a category,
+
+    V(b) = max_c  p + [p (1 - l_click) + (1 - p) (1 - l_none - l_b b_c)] V(b'),
+
+b' the boredom after showing c. Within a category the best item is the one most likely to be
+clicked, since a click also keeps the visitor. Solved for all visitors at once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.personalization.model import Floats, Ints, logits_of, sigmoid
+from envs.personalization.session_world import SessionState, SessionWorld
+from envs.personalization.settings import SessionTerms
+from envs.personalization.world import PersonalizationWorld, VisitState
+
+LARGEST_STATES = 2_187  # (K + 1)^C: seven categories at K = 2
+ROWS_AT_ONCE = 20_000_000  # visitors x states x categories held in memory together
+CONVERGED = 1e-12
+
+
+class Boredom(NamedTuple):
+    """All states of boredom: their levels, and where showing each category leads."""
+
+    level: Ints  # [S, C]
+    after: Ints  # [S, C]
+
+
+def boredom_states(categories: int, levels: int) -> Boredom:
+    """Every combination of 0..levels; state 0 is nobody bored."""
+    grid = np.indices((levels + 1,) * categories).reshape(categories, -1).T.astype(np.int32)
+    weight = (levels + 1) ** np.arange(categories - 1, -1, -1)
+    showing = np.eye(categories, dtype=np.int32)[None] * 2 - 1  # [1, C shown, C]
+    moved = np.clip(grid[:, None, :] + showing, 0, levels)
+    return Boredom(grid, (moved @ weight).astype(np.int32))
+
+
+def click_and_stay(logit: Floats, states: Boredom, terms: SessionTerms) -> tuple[Floats, Floats]:
+    """Of showing each category in each state: p(click) and p(stay), both `[n, S, C]`.
+
+    `logit [n, C]` is the item's without boredom.
+    """
+    chance = sigmoid(logit[:, None, :] - terms.boredom * states.level[None])
+    bored = 1 - terms.leave_none - terms.leave_boredom * states.level
+    return chance, chance * (1 - terms.leave_click) + (1 - chance) * bored
+
+
+def optimal_values(logit: Floats, terms: SessionTerms) -> tuple[Floats, NDArray[np.intp]]:
+    """V* and the best category of every state: `[n, C]` -> `[n, S]` expected clicks, `[n, S]`.
+
+    `logit [n, C]` is the best eligible item's of each category, -inf where there is none.
+    """
+    states = boredom_states(logit.shape[1], terms.boredom_levels)
+    chance, stay = click_and_stay(logit, states, terms)
+    # A category without an item must not be taken for one that is merely never clicked.
+    offered = np.isfinite(logit)[:, None, :]
+    value = np.zeros((len(logit), len(states.level)))
+    for _ in range(100_000):
+        worth = np.where(offered, chance + stay * value[:, states.after], -np.inf)
+        improved = worth.max(axis=2)
+        moved = float(np.abs(improved - value).max())
+        value = improved
+        if moved < CONVERGED:
+            return value, worth.argmax(axis=2)
+    raise ArithmeticError("value iteration does not settle: visitors hardly ever leave")
+
+
+def policy_values(logit: Floats, category: Ints, policy: Floats, terms: SessionTerms) -> Floats:
+    """V of a stationary policy from every state, by a linear solve: `[n, S]` expected clicks.
+
+    `logit [n, A]` are the items' without boredom, `policy [n, S, A]` the probability of each.
+    """
+    states = boredom_states(int(category.max()) + 1, terms.boredom_levels)
+    shown = states.level[:, category]  # [S, A] boredom with each item's category
+    chance = sigmoid(logit[:, None, :] - terms.boredom * shown[None])
+    bored = 1 - terms.leave_none - terms.leave_boredom * shown
+    stay = chance * (1 - terms.leave_click) + (1 - chance) * bored
+    gain = (policy * chance).sum(axis=2)
+    size = len(states.level)
+    values = np.empty((len(logit), size))
+    for row in range(len(logit)):
+        onward = np.zeros((size, size))
+        for item, group in enumerate(category):
+            np.add.at(
+                onward,
+                (np.arange(size), states.after[:, group]),
+                policy[row, :, item] * stay[row, :, item],
+            )
+        values[row] = np.linalg.solve(np.eye(size) - onward, gain[row])
+    return values
+
+
+def ceiling(world: PersonalizationWorld | SessionWorld, state: VisitState | SessionState) -> Floats:
+    """The most that is expected from the start of every copy's episode, `[n]` currency.
+
+    One-step pages: the best slate for the visitor's member, exactly. Sessions: V* by value
+    iteration; where pages have several slots, visitors return or there are too many categories, an
+    upper bound instead (nobody ever bored, every position the best item, always satisfied).
+    """
+    if isinstance(world, PersonalizationWorld):
+        assert isinstance(state, VisitState)
+        return world.ceiling(state)
+    assert isinstance(state, SessionState)
+    needed, inverse = np.unique(state.visit, return_inverse=True)
+    logit = logits_of(world.model, world.member[needed], world.contexts.x[needed])
+    if world.contexts.eligible is not None:
+        logit = np.where(world.contexts.eligible[needed], logit, -np.inf)
+    terms = world.terms
+    states = (terms.boredom_levels + 1) ** world.items.categories
+    exact = world.settings.slots == 1 and terms.days == 1 and states <= LARGEST_STATES
+    value = _exact(world, logit, states) if exact else _bound(world, logit, needed)
+    return np.asarray(value[inverse] * world.settings.event_value)
+
+
+def is_exact(world: PersonalizationWorld | SessionWorld) -> bool:
+    """Whether `ceiling` is attained by some policy, or only a bound."""
+    if isinstance(world, PersonalizationWorld):
+        return True
+    states = (world.terms.boredom_levels + 1) ** world.items.categories
+    return world.settings.slots == 1 and world.terms.days == 1 and states <= LARGEST_STATES
+
+
+def by_category(logit: Floats, category: Ints) -> Floats:
+    """The largest logit of each category: `[n, A]` -> `[n, C]`; -inf where it has no item."""
+    columns = [
+        logit[:, category == c].max(axis=1, initial=-np.inf) for c in range(int(category.max()) + 1)
+    ]
+    return np.column_stack(columns)
+
+
+def _exact(world: SessionWorld, logit: Floats, states: int) -> Floats:
+    best = by_category(logit, world.items.category)
+    # Visitors alike in what they like have one value: C2 has three kinds of them.
+    kinds, kind = np.unique(best, axis=0, return_inverse=True)
+    rows = max(1, ROWS_AT_ONCE // (states * best.shape[1]))
+    values = [
+        optimal_values(kinds[start : start + rows], world.terms)[0][:, 0]
+        for start in range(0, len(kinds), rows)
+    ]
+    return np.concatenate(values)[kind.reshape(-1)]
+
+
+def _bound(world: SessionWorld, logit: Floats, visit: Ints) -> Floats:
+    terms, slots = world.terms, world.settings.slots
+    position = world.model.position[world.member[visit]].max(axis=1)
+    chance = sigmoid(logit.max(axis=1) + position)
+    clicked = 1 - (1 - chance) ** slots
+    stay = clicked * (1 - terms.leave_click) + (1 - clicked) * (1 - terms.leave_none)
+    pages = np.where(stay < 1, 1 / np.maximum(1 - stay, 1e-12), np.inf)
+    returning = float(
+        sigmoid(np.asarray(terms.return_intercept + max(0.0, terms.return_satisfaction)))
+    )
+    sessions = sum(returning**day for day in range(terms.days))
+    shown = np.minimum(pages * slots * sessions, terms.session_limit)
+    return np.asarray(chance * shown)
