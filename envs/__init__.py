@@ -1,8 +1,8 @@
 """Simulated marketing decisions, calibrated from historical logs.
 
-Importing this package registers `marketing/<Name>-v0` for every decision folder that it finds; the
-folders themselves are imported only when one of their environments is made or their card is asked
-for.
+Importing this package registers `marketing/<Name>-v0` for every decision folder that it finds, and
+`marketing/<Name><Variant>-v0` for every module `<variant>_env.py` in one; the folders themselves are
+imported only when one of their environments is made or their card is asked for.
 """
 
 from __future__ import annotations
@@ -41,14 +41,25 @@ def load_decision(name: str) -> Decision:
     return card
 
 
-def _register(name: str) -> None:
-    title = name.title().replace("_", "")
+def environments(folder: Path | None = None) -> dict[str, tuple[str, str]]:
+    """What is registered: id -> (module, class prefix), found by file name without an import."""
+    root = folder or Path(__file__).parent
+    found = {}
+    for name in decision_names(root):
+        variants = sorted(path.stem for path in (root / name).glob("*_env.py"))
+        for module in ("env", *variants):
+            title = _title(name) + _title(module.removesuffix("env"))
+            found[f"marketing/{title}-v0"] = (f"envs.{name}.{module}", title)
+    return found
+
+
+def _title(name: str) -> str:
+    return name.title().replace("_", "")
+
+
+for _id, (_module, _prefix) in environments().items():
     gymnasium.register(
-        f"marketing/{title}-v0",
-        entry_point=f"envs.{name}.env:{title}Env",
-        vector_entry_point=f"envs.{name}.env:{title}VectorEnv",
+        _id,
+        entry_point=f"{_module}:{_prefix}Env",
+        vector_entry_point=f"{_module}:{_prefix}VectorEnv",
     )
-
-
-for _name in decision_names():
-    _register(_name)
