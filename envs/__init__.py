@@ -1,8 +1,8 @@
 """Simulated marketing decisions, calibrated from historical logs.
 
 Importing this package registers `marketing/<Name>-v0` for every decision folder that it finds, and
-`marketing/<Name><Variant>-v0` for every module `<variant>_env.py` in one; the folders themselves are
-imported only when one of their environments is made or their card is asked for.
+`marketing/<Name><Variant>-v0` for every module `<variant>_env.py` in one; the folders themselves
+are imported only when one of their environments is made or their card is asked for.
 """
 
 from __future__ import annotations

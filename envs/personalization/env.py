@@ -124,7 +124,8 @@ def make_world(
         kind = "sessions" if sessions else "single visits"
         source = f"preset {preset!r}" if preset else "this calibration"
         raise ValueError(
-            f"this environment plays {kind} and {source} does not: use marketing/Personalization-v0 for single visits, "
+            f"this environment plays {kind} and {source} does not: use "
+            "marketing/Personalization-v0 for single visits and "
             "marketing/PersonalizationSession-v0 for sessions"
         )
     return world
