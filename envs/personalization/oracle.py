@@ -11,6 +11,7 @@ clicked, since a click also keeps the visitor. Solved for all visitors at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -95,6 +96,44 @@ def policy_values(logit: Floats, category: Ints, policy: Floats, terms: SessionT
             )
         values[row] = np.linalg.solve(np.eye(size) - onward, gain[row])
     return values
+
+
+def value_of_choices(
+    world: SessionWorld, choose: Callable[[SessionState], NDArray[np.integer]]
+) -> Floats:
+    """The exact value `[N]` of a deterministic policy for every visitor, expected clicks.
+
+    The law of (boredom, last click) is carried forward for as long as visitors may stay, so that no
+    episode is drawn: V = sum_t sum_s P(s_t = s) p(click | s, a(s)). For pages of one slot and one
+    day, and policies that look at no more than the observation.
+    """
+    assert world.settings.slots == 1 and world.terms.days == 1
+    states = boredom_states(world.items.categories, world.terms.boredom_levels)
+    size, visitors = len(states.level), world.episodes
+    grid = visitors * size * 2
+    visit = np.repeat(np.arange(visitors, dtype=np.int32), size * 2)
+    place = np.tile(np.repeat(np.arange(size), 2), visitors)
+    state = world.initial(grid, np.random.default_rng(0))._replace(
+        visit=visit,
+        boredom=states.level[place],
+        clicked=np.tile([False, True], visitors * size),
+    )
+    item = np.asarray(choose(state))
+    category = world.items.category[item]
+    chance = world.chances(state, item)
+    bored = states.level[place, category]
+    stay_clicked = chance * (1 - world.terms.leave_click)
+    stay_not = (1 - chance) * (1 - world.terms.leave_none - world.terms.leave_boredom * bored)
+    onward = (visit.astype(np.int64) * size + states.after[place, category]) * 2
+    law = np.zeros(grid)
+    law[np.arange(visitors) * size * 2] = 1.0
+    value = np.zeros(visitors)
+    for _ in range(world.terms.session_limit):
+        value += (law * chance).reshape(visitors, -1).sum(axis=1)
+        law = np.bincount(onward + 1, law * stay_clicked, grid) + np.bincount(
+            onward, law * stay_not, grid
+        )
+    return value
 
 
 def ceiling(world: PersonalizationWorld | SessionWorld, state: VisitState | SessionState) -> Floats:

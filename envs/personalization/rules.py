@@ -100,7 +100,10 @@ class Logging(ItemRule):
 
 @dataclass(frozen=True)
 class BestFixed(ItemRule):
-    """The item with the largest self-normalised value in the log, for everyone."""
+    """The item with the largest self-normalised value in the log, for everyone.
+
+    Untuned it knows no item from another and shows the first allowed one.
+    """
 
     name: str = "best fixed item"
     value: Floats | None = field(default=None, repr=False)  # [A]
@@ -119,7 +122,8 @@ class BestFixed(ItemRule):
 
     def scores(self, world: Any, state: Any, rng: Generator) -> Floats:
         """The items' values."""
-        return np.tile(_known(self.value, self.name), (len(state.visit), 1))
+        value = np.zeros(world.model.items) if self.value is None else self.value
+        return np.tile(value, (len(state.visit), 1))
 
 
 @dataclass(frozen=True)
@@ -258,7 +262,7 @@ class IpwLearner(ItemRule):
 
 def rules() -> tuple[Rule[Any], ...]:
     """Every rule, untuned."""
-    return (BestFixed(), ContextualGreedy(), LinUcb(), LinThompson(), IpwLearner())
+    return (ContextualGreedy(), LinUcb(), LinThompson(), IpwLearner(), BestFixed())
 
 
 def logging_rule(calibration: Any) -> Rule[Any] | None:

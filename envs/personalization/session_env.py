@@ -34,7 +34,7 @@ class PersonalizationSessionEnv(WorldEnv):
     | D | share of the page's slots still to fill |
     | D + 1 .. D + C | boredom with each of the C categories / K |
     | D + C + 1 | whether the last item was clicked |
-    | D + C + 2 | satisfaction, 0 to 1 |
+    | D + C + 2 | satisfaction, 0 to 1; 0 where nobody can return |
     | D + C + 3 | day / days |
     | D + C + 4 | 1 while the visitor is here |
 

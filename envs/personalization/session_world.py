@@ -144,12 +144,13 @@ class SessionWorld:
     def observe(self, state: SessionState) -> Array:
         """`[n, D + C + 5]` float32; shares of their ranges after the context."""
         slots = self.settings.slots
+        satisfaction = sigmoid(state.exposure) * (self.terms.days > 1)
         columns: list[Array] = [
             np.clip(self.contexts.x[state.visit], -CONTEXT_BOUND, CONTEXT_BOUND),
             ((slots - state.slot) / slots)[:, None],
             state.boredom / self.terms.boredom_levels,
             state.clicked[:, None],
-            sigmoid(state.exposure)[:, None],
+            satisfaction[:, None],
             (state.day / self.terms.days)[:, None],
             ~state.gone[:, None],
         ]
