@@ -107,7 +107,8 @@ def value_of_choices(
     episode is drawn: V = sum_t sum_s P(s_t = s) p(click | s, a(s)). For pages of one slot and one
     day, and policies that look at no more than the observation.
     """
-    assert world.settings.slots == 1 and world.terms.days == 1
+    assert world.settings.slots == 1
+    assert world.terms.days == 1
     states = boredom_states(world.items.categories, world.terms.boredom_levels)
     size, visitors = len(states.level), world.episodes
     grid = visitors * size * 2
@@ -130,9 +131,8 @@ def value_of_choices(
     value = np.zeros(visitors)
     for _ in range(world.terms.session_limit):
         value += (law * chance).reshape(visitors, -1).sum(axis=1)
-        law = np.bincount(onward + 1, law * stay_clicked, grid) + np.bincount(
-            onward, law * stay_not, grid
-        )
+        clicked = np.bincount(onward + 1, law * stay_clicked, grid).astype(np.float64)
+        law = clicked + np.bincount(onward, law * stay_not, grid)
     return value
 
 

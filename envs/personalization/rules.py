@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.random import Generator
 
-from envs.core.world import Array
+from envs.core.world import Array, World
 from envs.personalization import learners
 from envs.personalization.model import Floats, LoggedRows, SoftmaxPolicy
 from envs.personalization.session_world import SessionState, SessionWorld
@@ -54,7 +54,7 @@ class ItemRule(ABC):
         """The rule with what it takes from the logged rows."""
         return self
 
-    def arena(self, world: AnyWorld, rng: Generator) -> AnyWorld:
+    def arena(self, world: World[Any], rng: Generator) -> World[Any]:
         """The world itself."""
         return world
 

@@ -1,0 +1,109 @@
+"""The built-in visit log: what the generator's visitors were shown, and what they clicked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from envs.personalization.generator import SESSIONS_PER_DAY, VISITS_PER_DAY, Truth
+from envs.personalization.model import Floats, Ints, LoggedRows, logit_of, sigmoid
+from envs.personalization.session_world import SessionWorld
+from envs.personalization.settings import PersonalizationSettings
+
+FIRST_DAY = np.datetime64("2024-01-01T00:00:00", "us")  # a Monday
+_DAY_MICROSECONDS = 86_400_000_000
+_PAGE_MICROSECONDS = 20_000_000  # from one item of a session to the next
+
+
+def generate_log(truth: Truth, days: int, rng: Generator) -> pa.Table:
+    """`days` days as a team would have kept them, in the order of time."""
+    if truth.preset.sessions:
+        return _session_log(truth, days, rng)
+    count = days * VISITS_PER_DAY
+    contexts = truth.contexts(count, rng)
+    propensities = truth.logging.probabilities(contexts.x, None)
+    item = drawn_items(propensities, rng)
+    nobody = np.zeros(count, np.int64)
+    chance = sigmoid(logit_of(truth.model, nobody, contexts.x, item, nobody))
+    context = {f"x{d}": pa.array(contexts.x[:, d]) for d in range(contexts.x.shape[1])}
+    return pa.table(
+        {
+            "timestamp": _times(_arrivals(days, VISITS_PER_DAY, rng)),
+            "unit_id": _numbered("visitor", np.arange(count)),
+            "action_id": _names(truth, item),
+            "propensity": propensities[np.arange(count), item],
+            "reward": (rng.random(count) < chance).astype(np.int8),
+            **context,
+        }
+    )
+
+
+def drawn_items(propensities: Floats, rng: Generator) -> Ints:
+    """One item a row from probabilities `[n, A]`, `[n]`."""
+    reached = propensities.cumsum(axis=1) > rng.random(len(propensities))[:, None]
+    # Rounding may leave the last sum below one.
+    return np.where(reached[:, -1], reached.argmax(axis=1), propensities.argmax(axis=1)).astype(
+        np.int32
+    )
+
+
+def _session_log(truth: Truth, days: int, rng: Generator) -> pa.Table:
+    """Sessions under the logging policy, played in the session world itself."""
+    count, preset = days * SESSIONS_PER_DAY, truth.preset
+    contexts = truth.contexts(count, rng)
+    settings = PersonalizationSettings(
+        sessions=True, boredom=preset.boredom, leave_boredom=preset.leave_boredom
+    )
+    nothing = LoggedRows(contexts.x[:0], *[np.zeros(0, np.int32)] * 2, *[np.zeros(0)] * 3, None)
+    world = SessionWorld.drawn(
+        truth.model, truth.items, contexts, nothing, settings, settings.session_terms, rng
+    )
+    state = world.initial(count, rng)
+    start = _arrivals(days, SESSIONS_PER_DAY, rng)
+    pages = []
+    for step in range(world.horizon):
+        here = np.flatnonzero(~state.gone)
+        if not here.size:
+            break
+        propensities = truth.logging.probabilities(contexts.x[state.visit], None)
+        item = drawn_items(propensities, rng)
+        state = world.step(state, item, rng).state
+        chosen = propensities[here, item[here]]
+        time = start[state.visit[here]] + step * _PAGE_MICROSECONDS
+        pages.append((time, state.visit[here], item[here], chosen, state.clicked[here]))
+    time, visit, item, propensity, clicked = map(np.concatenate, zip(*pages, strict=True))
+    order = np.argsort(time, kind="stable")
+    return pa.table(
+        {
+            "timestamp": _times(time[order]),
+            "unit_id": _numbered("visitor", visit[order]),
+            "session_id": _numbered("session", visit[order]),
+            "action_id": _names(truth, item[order]),
+            "propensity": propensity[order],
+            "reward": clicked[order].astype(np.int8),
+            "item_category": _numbered("category", truth.items.category[item[order]]),
+            "segment": _numbered("segment", contexts.x[visit[order]].argmax(axis=1)),
+        }
+    )
+
+
+def _arrivals(days: int, each: int, rng: Generator) -> NDArray[np.int64]:
+    """Microseconds since the first day, `each` a day, ascending."""
+    offset = np.sort(rng.integers(0, _DAY_MICROSECONDS, (days, each)), axis=1)
+    return np.asarray((offset + np.arange(days)[:, None] * _DAY_MICROSECONDS).ravel())
+
+
+def _times(microseconds: NDArray[np.int64]) -> pa.Array:
+    return pa.array(FIRST_DAY + microseconds.astype("timedelta64[us]"), pa.timestamp("us", "UTC"))
+
+
+def _names(truth: Truth, item: Ints) -> pa.Array:
+    return pa.array(np.array(truth.items.ids, dtype=object)[item], pa.string())
+
+
+def _numbered(noun: str, number: NDArray[np.integer]) -> pa.Array:
+    levels, index = np.unique(number, return_inverse=True)
+    names = np.array([f"{noun} {value + 1}" for value in levels], dtype=object)
+    return pa.array(names[index], pa.string())
