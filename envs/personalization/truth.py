@@ -36,10 +36,15 @@ def true_world(
 
 
 def world_of(
-    truth: Truth, episodes: int, settings: PersonalizationSettings, rng: Generator
+    truth: Truth,
+    episodes: int,
+    settings: PersonalizationSettings,
+    rng: Generator,
+    *,
+    history_rows: int = HISTORY_ROWS,
 ) -> PersonalizationWorld | SessionWorld:
     """`true_world` of any truth; session presets bring their own boredom."""
-    history = logged_rows(truth, HISTORY_ROWS, rng)
+    history = logged_rows(truth, history_rows, rng)
     contexts = truth.contexts(episodes, rng)
     if not truth.preset.sessions and not settings.sessions:
         return PersonalizationWorld.drawn(

@@ -1,0 +1,147 @@
+"""Sessions with boredom (MODELLING 6.3, C2): PPO against V*, every policy valued exactly.
+
+Trained on the generator with eta = .5, and on the negative control eta = 0, where showing
+what is liked most now is optimal and no gain may be claimed. Each seed's policy is the one that
+its own validation episodes chose. Also: the paired lift over the tuned myopic rule that the
+engine's evidence would report.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+from benchmarks.report import write_result
+from envs.personalization import DECISION
+from envs.personalization.oracle import (
+    boredom_states,
+    by_category,
+    optimal_values,
+    policy_values,
+    value_of_choices,
+)
+from envs.personalization.session_world import SessionState
+from envs.personalization.settings import PersonalizationSettings
+from envs.personalization.truth import true_world
+from ppo_marketing import pipeline
+from ppo_marketing.config import RunConfig, TrainingSection, load_config
+from ppo_marketing.policy import Actor, PolicyActor
+
+VISITORS = 300  # of every segment about a hundred: all that is asked is a start of each
+PRESETS = {"eta .5": "sessions", "eta 0 (control)": "no_boredom"}
+
+
+def exact(world: Any, actor: Actor) -> float:
+    """The actor's value from the start, segments alike, expected clicks a session."""
+    rng = np.random.default_rng(0)
+
+    def choose(state: SessionState) -> Any:
+        return actor.control(world, state, rng)
+
+    value = value_of_choices(world, choose)
+    segment = world.contexts.x.argmax(axis=1)
+    return float(np.mean([value[segment == u][0] for u in range(world.model.context_size)]))
+
+
+def references(world: Any) -> dict[str, float]:
+    """What the generator's own policies are worth: MODELLING 6.3's table."""
+    logit = world.model.bias[0] + world.model.vector[0].T
+    category, terms = world.items.category, world.terms
+    states = boredom_states(world.items.categories, terms.boredom_levels)
+    size, items = len(states.level), world.model.items
+
+    def value(policy: Any) -> float:
+        return float(policy_values(logit, category, policy, terms)[:, 0].mean())
+
+    def always(item: Any) -> Any:
+        return np.repeat(np.eye(items)[item][:, None], size, axis=1)
+
+    now = logit[:, None] - terms.boredom * states.level[:, category]
+    best = by_category(logit, category)
+    return {
+        "random": value(np.full((len(logit), size, items), 1 / items)),
+        "best fixed": max(value(always([a] * len(logit))) for a in range(items)),
+        "context argmax": value(always(logit.argmax(axis=1))),
+        "myopic": value(np.eye(items)[now.argmax(axis=2)]),
+        "optimal": float(optimal_values(best, terms)[0][:, 0].mean()),
+    }
+
+
+def one_seed(preset: str, seed: int, config: RunConfig) -> dict[str, Any]:
+    """Train, value exactly, and ask the engine's evidence for the lift over the myopic rule."""
+    training = config.training
+    settings = PersonalizationSettings()
+
+    def world(episodes: int, stream: int) -> Any:
+        return true_world(preset, episodes, settings, np.random.default_rng([seed, stream]))
+
+    practice, fresh = world(training.episodes, 0), world(training.validation_episodes, 1)
+    result = pipeline.learn(DECISION, practice, fresh, training, seed)
+    rules = tuple(rule.tuned(practice, np.random.default_rng(seed)) for rule in DECISION.rules())
+    judged = world(config.evaluation.episodes, 2)
+    evidence = pipeline.judge_in(
+        DECISION,
+        judged,
+        pipeline.Contest(
+            result.best,
+            pipeline.untrained(DECISION, judged, pipeline.ppo_config(DECISION, training), seed),
+            rules,
+            None,
+            DECISION.do_nothing,
+        ),
+        title="generator",
+        unit=settings.currency,
+        episodes=judged.episodes,
+        seed=seed,
+        bootstrap=config.evaluation.bootstrap,
+    )
+    lift = evidence.row("contextual greedy").policy_lift
+    assert lift is not None
+    last = result.history[-1]
+    exactly = world(VISITORS, 3)
+    return {
+        "ppo_exact": exact(exactly, PolicyActor("PPO", result.best)),
+        "myopic_rule_exact": exact(exactly, rules[0]),
+        "lift_over_myopic_rule": [lift.value, lift.low, lift.high],
+        "ppo_played": evidence.policy.value.value,
+        "seconds": last.seconds,
+        "steps": last.steps,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=None, help="default: the card's")
+    arguments = parser.parse_args()
+    config = load_config(None, {"decision": "personalization"})
+    if arguments.steps:
+        steps = {"total_steps": arguments.steps}
+        training = TrainingSection(**{**config.training.model_dump(), **steps})
+        config = config.model_copy(update={"training": training})
+    results: dict[str, Any] = {}
+    for name, preset in PRESETS.items():
+        settings, rng = PersonalizationSettings(), np.random.default_rng(0)
+        table = references(true_world(preset, VISITORS, settings, rng))
+        seeds = [one_seed(preset, seed, config) for seed in range(arguments.seeds)]
+        values = [run["ppo_exact"] for run in seeds]
+        results[name] = {"exact": table, "ppo_minimum": min(values), "per_seed": seeds}
+        shown = ", ".join(f"{policy} {value:.4f}" for policy, value in table.items())
+        print(f"{name}: {shown}; PPO by seed {[round(value, 4) for value in values]}")
+        for run in seeds:
+            low, high = run["lift_over_myopic_rule"][1:]
+            print(
+                f"   lift over the myopic rule [{low:+.4f}, {high:+.4f}] of ceiling, "
+                f"{run['seconds']:.0f} s"
+            )
+    write_result(
+        "personalization_sessions",
+        {"seeds": arguments.seeds, "training": config.training.model_dump()},
+        results,
+    )
+
+
+if __name__ == "__main__":
+    main()
