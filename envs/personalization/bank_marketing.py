@@ -2,8 +2,8 @@
 
 The choice is how and when to call: contact channel x weekday. Both files lie in the order of time
 but name no year, so dates are counted forward: a month earlier in the calendar than the last one
-opens a new year. `bank-full` has the day of the month; `bank-additional` has weekdays only, and each
-new weekday there is the next day of that name.
+opens a new year. `bank-full` has the day of the month; `bank-additional` has weekdays only, and
+each new weekday there is the next day of that name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Times for rows that have none: dealt evenly, so that every stretch of the file is in every day."""
+"""Times for rows that have none, dealt so that every stretch of the file is in every day."""
 
 from __future__ import annotations
 

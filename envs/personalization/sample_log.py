@@ -44,9 +44,8 @@ def drawn_items(propensities: Floats, rng: Generator) -> Ints:
     """One item a row from probabilities `[n, A]`, `[n]`."""
     reached = propensities.cumsum(axis=1) > rng.random(len(propensities))[:, None]
     # Rounding may leave the last sum below one.
-    return np.where(reached[:, -1], reached.argmax(axis=1), propensities.argmax(axis=1)).astype(
-        np.int32
-    )
+    item = np.where(reached[:, -1], reached.argmax(axis=1), propensities.argmax(axis=1))
+    return np.asarray(item, np.int32)
 
 
 def _session_log(truth: Truth, days: int, rng: Generator) -> pa.Table:
@@ -56,7 +55,10 @@ def _session_log(truth: Truth, days: int, rng: Generator) -> pa.Table:
     settings = PersonalizationSettings(
         sessions=True, boredom=preset.boredom, leave_boredom=preset.leave_boredom
     )
-    nothing = LoggedRows(contexts.x[:0], *[np.zeros(0, np.int32)] * 2, *[np.zeros(0)] * 3, None)
+    no_items, no_numbers = np.zeros(0, np.int32), np.zeros(0)
+    nothing = LoggedRows(
+        contexts.x[:0], no_items, no_items, no_numbers, no_numbers, no_numbers, None
+    )
     world = SessionWorld.drawn(
         truth.model, truth.items, contexts, nothing, settings, settings.session_terms, rng
     )

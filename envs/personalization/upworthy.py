@@ -136,7 +136,7 @@ def _rows(tests: Tests, days: int, rng: Generator) -> Any:
             )
             for reward, day in zip(*np.nonzero(dealt), strict=True):
                 columns["timestamp"].append(START + np.timedelta64(int(day), "D"))
-                columns["unit_id"].append(name)
+                columns["unit_id"].append(str(len(columns["unit_id"])))
                 columns["action_id"].append(f"{name}:{arm}")
                 columns["propensity"].append(share[arm])
                 columns["reward"].append(float(reward))

@@ -1,0 +1,210 @@
+"""From a visit log to a calibrated page with its fidelity report.
+
+The log's UTC days are split by time: a model is fitted to the earlier part (it trains and tunes)
+and another to the later part, about a third of the impressions (it judges). The fidelity report
+says how well the first foretells what policies earn on the later rows, which it has not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.random import Generator
+
+from envs.core.calibration_folder import CalibrationError
+from envs.core.log import LogTable
+from envs.personalization.calibration import Part, PersonalizationCalibration
+from envs.personalization.ensemble import Fitted, fit_ensemble
+from envs.personalization.evidence import gather_evidence
+from envs.personalization.fidelity import judge_model
+from envs.personalization.logging_policy import LoggingEstimate, estimate_logging
+from envs.personalization.model import Floats
+from envs.personalization.response import Guess, fit_response, guess_of, logits, sorted_rows
+from envs.personalization.session_fit import (
+    boredom_effect,
+    pages_of,
+    session_notes,
+    session_terms,
+)
+from envs.personalization.settings import PersonalizationSettings
+from envs.personalization.visits import Gathered, Visits, gather
+
+__all__ = ["CalibrationError", "PersonalizationCalibration", "fit", "settle"]
+
+LEAST_REWARDS = 3
+"""With fewer rewards in a part there is nothing to fit; what more are worth the checks say."""
+
+_LEAST_PROPENSITY = 1e-3  # of an estimate; what was shown had some chance
+_BOREDOM_ROUNDS = 3  # effects and boredom take turns; they hardly disturb each other
+
+
+class Propensities(NamedTuple):
+    """Of the rows shown `[M]`, where they come from, and what the policy would do `[M, A]`."""
+
+    earlier: Floats
+    later: Floats
+    logging_later: Floats
+    source: str
+    identified: bool
+
+
+def fit(
+    log: LogTable, settings: PersonalizationSettings, rng: Generator
+) -> PersonalizationCalibration:
+    """Calibrate a page to a log and check it on later rows.
+
+    Raises:
+        CalibrationError: the log cannot be calibrated; the message says what it needs.
+    """
+    gathered = gather(log)
+    earlier, later = gathered.earlier, gathered.later
+    _refuse_unfit(earlier, later)
+    policy = _estimated(earlier, gathered.items)
+    propensities = _propensities(gathered, policy)
+    guess = guess_of(gathered.catalogue.feature, policy.policy)
+    positions = int(max(earlier.position.max(), later.position.max())) + 1
+
+    first = _fit_part(gathered, earlier, guess, positions, settings, rng)
+    # The judge must not lean on what the earlier part preferred: it reads its own logger.
+    own = _estimated(later, gathered.items)
+    judge_guess = guess_of(gathered.catalogue.feature, own.policy)
+    second = _fit_part(gathered, later, judge_guess, positions, settings, rng)
+
+    shift = _boredom_shift(gathered, later, first.terms, settings)
+    evidence = gather_evidence(
+        first.fitted.model, earlier, later, propensities.later, propensities.logging_later,
+        propensities.identified, rng, shift, second.fitted.model,
+    )  # fmt: skip
+    return PersonalizationCalibration(
+        earlier=Part(earlier, propensities.earlier, first.fitted.model, first.terms),
+        later=Part(later, propensities.later, second.fitted.model, second.terms),
+        catalogue=gathered.catalogue,
+        encoder=gathered.encoder,
+        logging=policy.policy,
+        fidelity=judge_model(first.fitted.model, later, evidence, shift),
+        data_sha256=log.sha256,
+        judged_from=gathered.judged_from,
+        notes=(
+            *log.notes,
+            *gathered.notes,
+            propensities.source,
+            *_remarks(first.fitted, policy),
+            *session_notes(first.terms),
+            *evidence.notes(),
+        ),
+    )
+
+
+def settle(log: LogTable, settings: PersonalizationSettings) -> PersonalizationSettings:
+    """Settings with sessions where the log has them, and a slate as long as its positions."""
+    known = set(log.names)
+    if "session_id" in known:
+        settings = replace(settings, sessions=True)
+    return settings
+
+
+class _FittedPart(NamedTuple):
+    fitted: Fitted
+    terms: dict[str, float]
+
+
+def _fit_part(
+    gathered: Gathered,
+    visits: Visits,
+    guess: Guess,
+    positions: int,
+    settings: PersonalizationSettings,
+    rng: Generator,
+) -> _FittedPart:
+    """The ensemble of one part; with sessions, boredom and leaving too."""
+    if (visits.session < 0).all():
+        return _FittedPart(fit_ensemble(visits, guess, positions, None, rng), {})
+    pages = pages_of(visits, gathered.catalogue.category, settings.boredom_levels)
+    eta, response = 0.0, None
+    for _ in range(_BOREDOM_ROUNDS):
+        offset = -eta * pages.bored.astype(np.float64)
+        rows = sorted_rows(
+            visits.x, visits.item, visits.position, visits.reward, visits.weight, offset
+        )
+        response = fit_response(rows, guess, positions, response)
+        bored = pages.bored[np.argsort(visits.item, kind="stable")]
+        free = logits(rows, guess, response) - rows.offset
+        eta = boredom_effect(free, bored, rows.reward, rows.weight)
+    fitted = fit_ensemble(visits, guess, positions, -eta * pages.bored.astype(np.float64), rng)
+    return _FittedPart(fitted, session_terms(visits, pages, eta))
+
+
+def _boredom_shift(
+    gathered: Gathered,
+    visits: Visits,
+    terms: dict[str, float],
+    settings: PersonalizationSettings,
+) -> Floats | None:
+    """What boredom takes off each row's logit; None without sessions."""
+    if not terms:
+        return None
+    pages = pages_of(visits, gathered.catalogue.category, settings.boredom_levels)
+    return np.asarray(-terms["boredom"] * pages.bored)
+
+
+def _refuse_unfit(earlier: Visits, later: Visits) -> None:
+    problems = []
+    for name, part in (("earlier", earlier), ("later", later)):
+        rewards = float((part.weight * part.reward).sum())
+        if rewards < LEAST_REWARDS:
+            problems.append(
+                f"the {name} part has {rewards:.0f} rewards in {part.weight.sum():,.0f} "
+                f"impressions: at least {LEAST_REWARDS} are needed to see a rate. Use a longer log"
+            )
+        if len(np.unique(part.item)) < 2:
+            problems.append(
+                f"the {name} part shows a single item: nothing was chosen there. Use a log in "
+                "which two items or more were on offer all the time"
+            )
+    if problems:
+        raise CalibrationError("; ".join(problems))
+
+
+def _estimated(visits: Visits, items: int) -> LoggingEstimate:
+    return estimate_logging(visits.x, visits.item, visits.weight, visits.eligible, items)
+
+
+def _propensities(gathered: Gathered, estimate: LoggingEstimate) -> Propensities:
+    """Logged propensities; without them, those of the policy estimated on the earlier part."""
+    earlier, later = gathered.earlier, gathered.later
+    would = estimate.policy.probabilities(later.x, later.eligible)
+    if np.isfinite(earlier.propensity).all() and np.isfinite(later.propensity).all():
+        source = "propensities: as logged"
+        return Propensities(earlier.propensity, later.propensity, would, source, True)
+    estimated = [
+        np.maximum(
+            estimate.policy.probabilities(part.x, part.eligible)[np.arange(part.size), part.item],
+            _LEAST_PROPENSITY,
+        )
+        for part in (earlier, later)
+    ]
+    source = (
+        "propensities: estimated from how often each item was shown; the context made no visible "
+        "difference, as where items are dealt at random"
+        if estimate.randomised
+        else "propensities: estimated, and who was shown what depends on the context: effects are "
+        "assumed, not identified, unless the context holds everything that the choice went by"
+    )
+    return Propensities(estimated[0], estimated[1], would, source, estimate.randomised)
+
+
+def _remarks(fitted: Fitted, estimate: LoggingEstimate) -> list[str]:
+    response = fitted.response
+    remarks = [
+        f"response: item effects of sd {response.item_sd:.2g}, interactions of sd "
+        f"{response.taste_sd:.2g} logits a unit of context (empirical Bayes), rank {fitted.rank} "
+        "by 3-fold cross-fitting"
+    ]
+    if not estimate.randomised:
+        remarks.append(
+            "what the log's own policy preferred serves as a guess of what works: rewards give it "
+            f"a weight of {response.shared[-1]:.2g} on items and {response.trust:.2g} on tastes"
+        )
+    return remarks

@@ -1,0 +1,347 @@
+"""A validated visit log as arrays: rows with encoded contexts, the catalogue, the two parts."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.core.calibration_folder import CalibrationError
+from envs.core.log import LogTable
+from envs.personalization.encoding import Encoder, Texts, fit_encoder
+from envs.personalization.leaks import leaking_columns
+from envs.personalization.log import ITEM_PREFIX
+from envs.personalization.model import Bools, Floats, Ints, LoggedRows
+
+MOST_ITEMS = 10_000
+MOST_ROWS = 1_000_000
+"""More rows than this are thinned by unit: the response is then known well enough."""
+
+MOST_POSITIONS = 50
+LATER_SHARE = 1 / 3
+_MOST_ELIGIBLE_CELLS = 1_000_000_000  # bytes of an eligibility matrix
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The items of a log: names, encoded features `[A, F]`, category and clickbait `[A]`."""
+
+    ids: tuple[str, ...]
+    feature: Floats
+    category: Ints
+    clickbait: Floats
+
+
+@dataclass(frozen=True)
+class Visits:
+    """Rows in the order of time; every array is `[M]` or `[M, ...]`.
+
+    `unit` and `session` number the units and the sessions (-1: no session), `day` the log's days.
+    `pool_items` `[pools, A]` says what each pool may show; `pool` numbers each row's. A propensity
+    that was not logged is NaN.
+    """
+
+    x: NDArray[np.float32]
+    item: Ints
+    position: Ints
+    propensity: Floats
+    reward: Floats
+    weight: Floats
+    unit: Ints
+    session: Ints
+    day: Ints
+    time: NDArray[np.int64]
+    pool: Ints
+    pool_items: Bools | None
+
+    @property
+    def size(self) -> int:
+        """M."""
+        return len(self.item)
+
+    @property
+    def eligible(self) -> Bools | None:
+        """`[M, A]`; None where every item is always eligible."""
+        return None if self.pool_items is None else self.pool_items[self.pool]
+
+    def rows(self, index: NDArray[Any]) -> Visits:
+        """The rows `index`."""
+        kept = {name: value[index] for name, value in vars(self).items() if name != "pool_items"}
+        return replace(self, **kept)
+
+    def logged(self, propensity: Floats) -> LoggedRows:
+        """What rules learn from."""
+        return LoggedRows(
+            self.x, self.item, self.position, propensity, self.reward, self.weight, self.eligible
+        )
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A log in arrays, with what was found on the way."""
+
+    earlier: Visits
+    later: Visits
+    catalogue: Catalogue
+    encoder: Encoder
+    judged_from: date
+    notes: tuple[str, ...]
+
+    @property
+    def items(self) -> int:
+        """A."""
+        return len(self.catalogue.ids)
+
+
+def gather(log: LogTable) -> Gathered:
+    """Read the log into arrays and part it by time.
+
+    Raises:
+        CalibrationError: what the log lacks for a calibration; every reason is named.
+    """
+    columns, notes = _columns(log)
+    context = [c for c in _context_names(log) if not c.startswith(ITEM_PREFIX)]
+    ids, item = _numbered_items(columns["action_id"])
+    day, judged_from, split = _days(log, columns)
+    earlier, later = day < split, day >= split
+    problems = [
+        *_structural_problems(log, len(ids), earlier),
+        *leaking_columns({name: columns[name] for name in context}, columns["reward"]),
+        *_item_problems(columns, item, [c for c in _context_names(log) if c not in context]),
+        *_incoherent(columns),
+    ]
+    if problems:
+        raise CalibrationError(_listed(log.source, problems))
+    encoder = fit_encoder({name: columns[name][earlier] for name in context}, context)
+    pools, pool = np.unique(_or_empty(columns, "pool_id"), return_inverse=True)
+    visits = Visits(
+        x=encoder.encoded(columns, len(item)),
+        item=item,
+        position=(_or(columns, "position", 1.0) - 1).astype(np.int32),
+        propensity=_or(columns, "propensity", np.nan),
+        reward=columns["reward"],
+        weight=_or(columns, "impressions", 1.0),
+        unit=_codes(columns["unit_id"]),
+        session=_codes(columns["session_id"])
+        if "session_id" in columns
+        else np.full(len(item), -1, np.int32),
+        day=day,
+        time=columns["timestamp"].astype(np.int64),
+        pool=pool.astype(np.int32),
+        pool_items=_pool_items(pool, item, len(pools), len(ids)) if "pool_id" in columns else None,
+    )
+    if context:
+        notes.append(_context_note(context, encoder))
+    return Gathered(
+        earlier=visits.rows(earlier),
+        later=visits.rows(later),
+        catalogue=_catalogue(columns, ids, item),
+        encoder=encoder,
+        judged_from=judged_from,
+        notes=tuple(notes),
+    )
+
+
+def _context_names(log: LogTable) -> list[str]:
+    return [name for name in log.names if name not in log.schema.names]
+
+
+def _columns(log: LogTable) -> tuple[dict[str, NDArray[Any]], list[str]]:
+    """Every column whole, or those of one unit in N where the log is very long."""
+    one_in = -(-log.rows // MOST_ROWS)
+    if one_in == 1:
+        return log.arrays(log.names), []
+    parts: list[dict[str, NDArray[Any]]] = []
+    for batch in log.batches(log.names):
+        # A checksum, not Python's hash, which differs from one process to the next.
+        kept = np.array([zlib.crc32(unit.encode()) % one_in == 0 for unit in batch["unit_id"]])
+        parts.append({name: cells[kept] for name, cells in batch.items()})
+    note = f"one unit in {one_in} was kept, chosen by a checksum of its id"
+    return {name: np.concatenate([part[name] for part in parts]) for name in log.names}, [note]
+
+
+def _numbered_items(names: Texts) -> tuple[tuple[str, ...], Ints]:
+    found, item = np.unique(names.astype(str), return_inverse=True)
+    try:
+        order = np.argsort(found.astype(np.int64), kind="stable")  # 2 before 10
+    except ValueError:
+        order = np.arange(len(found))
+    rank = np.argsort(order)
+    return tuple(str(found[i]) for i in order), rank[item].astype(np.int32)
+
+
+def _days(log: LogTable, columns: dict[str, NDArray[Any]]) -> tuple[Ints, date, int]:
+    """Each row's day, the first day of the later part and its number.
+
+    The later part is the last days that hold nearest to a third of the impressions.
+    """
+    dates = columns["timestamp"].astype("datetime64[D]")
+    days, day = np.unique(dates, return_inverse=True)
+    rows = np.bincount(day, weights=_or(columns, "impressions", 1.0))
+    if len(days) == 1:
+        return day.astype(np.int32), days[0].item(), 1
+    before = np.cumsum(rows)[:-1] / rows.sum()
+    split = int(np.abs(before - (1 - LATER_SHARE)).argmin()) + 1
+    return day.astype(np.int32), days[split].item(), split
+
+
+def _structural_problems(log: LogTable, items: int, earlier: Bools) -> list[str]:
+    problems = []
+    if earlier.all():
+        problems.append(
+            "all rows lie on one UTC day: two days or more are needed to judge on later ones (the "
+            "reader 'table' deals rows without times to days)"
+        )
+    if items > MOST_ITEMS:
+        problems.append(
+            f"{items:,} items: at most {MOST_ITEMS:,} can be chosen from; group them, or keep the "
+            "ones on offer today"
+        )
+    if "pool_id" in log.names and log.rows * items > _MOST_ELIGIBLE_CELLS:
+        problems.append(
+            f"{log.rows:,} rows with pools of {items:,} items: at most {_MOST_ELIGIBLE_CELLS:,} "
+            "cells of eligibility fit into memory; keep fewer items or rows"
+        )
+    return problems
+
+
+def _item_problems(columns: dict[str, NDArray[Any]], item: Ints, names: list[str]) -> list[str]:
+    """Item columns that say different things of the same item."""
+    problems = []
+    for name in names:
+        codes = _codes(columns[name])
+        first = np.zeros(item.max() + 1, np.int32)
+        first[item[::-1]] = codes[::-1]
+        differing = np.unique(item[codes != first[item]])
+        if differing.size:
+            problems.append(
+                f"{name} differs between rows of the same item ({differing.size} items): columns "
+                f"named {ITEM_PREFIX}... describe the item; rename what describes the visitor"
+            )
+    for name, low, high in ((f"{ITEM_PREFIX}clickbait", 0.0, 1.0),):
+        if name in names:
+            try:
+                values = columns[name].astype(np.float64)
+            except ValueError:
+                values = np.array([np.nan])
+            if not ((values >= low) & (values <= high)).all():
+                problems.append(f"{name} must be a number from {low:g} to {high:g} in every row")
+    position = columns.get("position")
+    if position is not None and position.max() > MOST_POSITIONS:
+        problems.append(f"position goes up to {position.max():g}: at most {MOST_POSITIONS}")
+    return problems
+
+
+def _incoherent(columns: dict[str, NDArray[Any]]) -> list[str]:
+    """Propensities that cannot all be probabilities of one policy.
+
+    Of one decision (unit, time, position) they must agree by item and sum to at most 1 over items.
+    Over the log, sum_i 1(a_i = a) w_i / p_i must be near the rows in which a was eligible, N_a: it
+    has that mean whatever the policy, and the variance sum 1(a_i = a) w_i^2 (1 - p_i) / p_i^2.
+    """
+    if "propensity" not in columns:
+        return []
+    p, weight = columns["propensity"], _or(columns, "impressions", 1.0)
+    item = _codes(columns["action_id"])
+    problems = []
+    if differing := _contradicting_decisions(columns, item, p):
+        problems.append(
+            f"propensities of one context do not agree: {differing:,} decisions (same unit, time "
+            "and position) have items whose propensities differ from row to row or sum to more "
+            "than 1; log P(item | context) of the policy that chose"
+        )
+    pool = _codes(_or_empty(columns, "pool_id"))
+    pool_weight = np.bincount(pool, weights=weight)
+    shows = np.zeros((pool.max() + 1, item.max() + 1), np.bool_)
+    shows[pool, item] = True
+    expected = pool_weight @ shows
+    weighed = np.bincount(item, weights=weight / p)
+    # A row that stands for many impressions is as many draws.
+    variance = np.bincount(item, weights=weight * (1 - p) / p**2)
+    off = np.abs(weighed - expected)
+    wrong = np.flatnonzero((off > 6 * np.sqrt(variance)) & (off > 0.1 * expected))
+    if wrong.size:
+        a = wrong[np.argmax(off[wrong] / expected[wrong])]
+        name = columns["action_id"][item == a][0]
+        problems.append(
+            f"propensities do not fit how often items were shown: {wrong.size} items, such as "
+            f"{name!r}, whose inverse propensities sum to {weighed[a]:,.0f} where "
+            f"{expected[a]:,.0f} rows could have shown it; log the probability of the item shown, "
+            "given the context (with pool_id where not every item was eligible), or leave the "
+            "column out"
+        )
+    return problems
+
+
+def _contradicting_decisions(columns: dict[str, NDArray[Any]], item: Ints, p: Floats) -> int:
+    """How many decisions have propensities that contradict each other."""
+    where = np.column_stack(
+        [
+            _codes(columns["unit_id"]),
+            _codes(columns["timestamp"]),
+            _or(columns, "position", 1.0).astype(np.int64),
+        ]
+    )
+    order = np.lexsort((item, where[:, 2], where[:, 1], where[:, 0]))
+    where, item, p = where[order], item[order], p[order]
+    same = (where[1:] == where[:-1]).all(axis=1)
+    if not same.any():
+        return 0
+    decision = np.concatenate([[0], np.cumsum(~same)])
+    again = np.concatenate([[False], same & (item[1:] == item[:-1])])
+    differs = again & (np.abs(p - np.concatenate([[0.0], p[:-1]])) > 1e-6 * p)
+    total = np.bincount(decision, weights=np.where(again, 0.0, p))
+    bad = (total > 1 + 1e-6) | (np.bincount(decision, weights=differs) > 0)
+    return int(bad.sum())
+
+
+def _catalogue(columns: dict[str, NDArray[Any]], ids: tuple[str, ...], item: Ints) -> Catalogue:
+    row_of = np.zeros(len(ids), np.int64)
+    row_of[item[::-1]] = np.arange(len(item))[::-1]
+    names = [name for name in columns if name.startswith(ITEM_PREFIX)]
+    cells = {name: columns[name][row_of] for name in names}
+    encoder = fit_encoder(cells, names)
+    category = _codes(cells.get(f"{ITEM_PREFIX}category", np.full(len(ids), "")))
+    clickbait = cells.get(f"{ITEM_PREFIX}clickbait", np.zeros(len(ids))).astype(np.float64)
+    return Catalogue(ids, encoder.encoded(cells, len(ids)).astype(np.float64), category, clickbait)
+
+
+def _pool_items(pool: NDArray[Any], item: Ints, pools: int, items: int) -> Bools:
+    """An item is eligible wherever its pool ever showed it, before or after the split."""
+    eligible = np.zeros((pools, items), np.bool_)
+    eligible[pool, item] = True
+    return eligible
+
+
+def _context_note(context: list[str], encoder: Encoder) -> str:
+    used = f"context columns, taken to be known before the choice: {', '.join(context[:12])}"
+    more = f" and {len(context) - 12} more" if len(context) > 12 else ""
+    projected = (
+        f"; projected onto their {encoder.size} leading principal components"
+        if encoder.projection is not None
+        else ""
+    )
+    return used + more + projected
+
+
+def _codes(cells: NDArray[Any]) -> Ints:
+    values = cells.astype(str) if cells.dtype == object else cells
+    return np.unique(values, return_inverse=True)[1].astype(np.int32)
+
+
+def _or(columns: dict[str, NDArray[Any]], name: str, otherwise: float) -> Floats:
+    return columns.get(name, np.full(len(columns["reward"]), otherwise))
+
+
+def _or_empty(columns: dict[str, NDArray[Any]], name: str) -> Texts:
+    cells = columns.get(name)
+    return np.full(len(columns["reward"]), "") if cells is None else cells.astype(str)
+
+
+def _listed(source: str, problems: list[str]) -> str:
+    lines = [f"{source} cannot be calibrated: {len(problems)} problems. Nothing was written."]
+    return "\n".join(lines + [f"  {number}. {text}" for number, text in enumerate(problems, 1)])
