@@ -75,11 +75,11 @@ DECISION = Decision(
         "normalise_observations": False,  # contexts are standardised by the calibration
     },
     run_defaults={
-        # Visits reach 99.8 % of the argmax in 100,000 decisions; sessions need twice as many.
+        # Visits reach 99.8 % of the argmax in 60,000 decisions, sessions V* in 200,000.
         "training": {
-            "total_steps": 300_000,
+            "total_steps": 250_000,
             "copies": 256,
-            "episodes": 50_000,
+            "episodes": 20_000,
             "validation_episodes": 4_000,
             "validate_every": 4,
         },

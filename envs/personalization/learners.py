@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from envs.personalization.model import Floats, LoggedRows, sigmoid
+from envs.personalization.model import CELLS_AT_ONCE, Floats, LoggedRows, sigmoid
 
 NEWTON_STEPS = 8
 ITEM_SD = 0.5  # how far items' intercepts are taken to differ, in logits
@@ -102,9 +102,11 @@ def ipw_policy(rows: LoggedRows, items: int, penalty: float) -> Floats:
         max_B  sum_i w_i (r_i / p_i) log softmax(B z_i)[a_i] - penalty / 2 |B|^2,
 
     weights scaled to mean one over the rewarded rows: weighted classification (zr-obp's IPWLearner;
-    Zhang et al. 2012), bounded below and insensitive to the scale of the propensities.
+    Zhang et al. 2012), bounded below and insensitive to the scale of the propensities. Rewarded
+    rows of a large catalogue are thinned, so that rows x items fits into memory.
     """
     rewarded = np.flatnonzero(rows.reward > 0)
+    rewarded = rewarded[:: max(1, -(-len(rewarded) * items // CELLS_AT_ONCE))]
     if len(rewarded) == 0:
         return np.zeros((items, rows.x.shape[1] + 1))
     z = with_intercept(rows.x[rewarded])

@@ -21,6 +21,10 @@ CONTEXT_BOUND = 10.0
 """Contexts are standardised by whoever fits them; beyond ten deviations they are cut off."""
 
 
+CELLS_AT_ONCE = 20_000_000
+"""Rows x items held in memory together (160 MB a matrix); more rows are worked off in chunks."""
+
+
 class RewardModel(NamedTuple):
     """K members of the probability that an item, once shown, is rewarded.
 
@@ -161,8 +165,16 @@ def logits_of(model: RewardModel, member: NDArray[np.integer], x: NDArray[np.flo
 
 def mean_probability(model: RewardModel, x: NDArray[np.floating]) -> Floats:
     """Mean over the members of q(x, a) at the first position: `[n, D]` -> `[n, A]`."""
-    members = [sigmoid(logits_of(model, np.full(len(x), k), x)) for k in range(model.members)]
-    return np.asarray(np.mean(members, axis=0))
+    total = np.zeros((len(x), model.items))
+    for k in range(model.members):
+        total += sigmoid(logits_of(model, np.full(len(x), k), x))
+    return total / model.members
+
+
+def chunks(rows: int, items: int) -> list[slice]:
+    """Stretches of `rows` that hold at most `CELLS_AT_ONCE` cells each."""
+    size = max(1, CELLS_AT_ONCE // items)
+    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
 def disagreement(

@@ -17,13 +17,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.personalization.model import Floats, Ints, logits_of, sigmoid
+from envs.personalization.model import Floats, Ints, chunks, logits_of, sigmoid
 from envs.personalization.session_world import SessionState, SessionWorld
 from envs.personalization.settings import SessionTerms
 from envs.personalization.world import PersonalizationWorld, VisitState
 
-LARGEST_STATES = 2_187  # (K + 1)^C: seven categories at K = 2
-ROWS_AT_ONCE = 20_000_000  # visitors x states x categories held in memory together
+MOST_CELLS = 5_000_000
+"""Visitors x states x categories that value iteration takes on: about a minute."""
+
 CONVERGED = 1e-12
 
 
@@ -148,22 +149,28 @@ def ceiling(world: PersonalizationWorld | SessionWorld, state: VisitState | Sess
         return world.ceiling(state)
     assert isinstance(state, SessionState)
     needed, inverse = np.unique(state.visit, return_inverse=True)
-    logit = logits_of(world.model, world.member[needed], world.contexts.x[needed])
-    if world.contexts.eligible is not None:
-        logit = np.where(world.contexts.eligible[needed], logit, -np.inf)
-    terms = world.terms
-    states = (terms.boredom_levels + 1) ** world.items.categories
-    exact = world.settings.slots == 1 and terms.days == 1 and states <= LARGEST_STATES
-    value = _exact(world, logit, states) if exact else _bound(world, logit, needed)
+    best = np.concatenate(
+        [_best_by_category(world, needed[part]) for part in chunks(len(needed), world.model.items)]
+    )
+    value = _exact(world, best) if is_exact(world) else _bound(world, best, needed)
     return np.asarray(value[inverse] * world.settings.event_value)
+
+
+def _best_by_category(world: SessionWorld, visit: NDArray[np.integer]) -> Floats:
+    """The largest eligible logit of each category at the first position, `[n, C]`."""
+    logit = logits_of(world.model, world.member[visit], world.contexts.x[visit])
+    if world.contexts.eligible is not None:
+        logit = np.where(world.contexts.eligible[visit], logit, -np.inf)
+    return by_category(logit, world.items.category)
 
 
 def is_exact(world: PersonalizationWorld | SessionWorld) -> bool:
     """Whether `ceiling` is attained by some policy, or only a bound."""
     if isinstance(world, PersonalizationWorld):
         return True
-    states = (world.terms.boredom_levels + 1) ** world.items.categories
-    return world.settings.slots == 1 and world.terms.days == 1 and states <= LARGEST_STATES
+    categories = world.items.categories
+    cells = world.episodes * categories * float(world.terms.boredom_levels + 1) ** categories
+    return world.settings.slots == 1 and world.terms.days == 1 and cells <= MOST_CELLS
 
 
 def by_category(logit: Floats, category: Ints) -> Floats:
@@ -174,28 +181,27 @@ def by_category(logit: Floats, category: Ints) -> Floats:
     return np.column_stack(columns)
 
 
-def _exact(world: SessionWorld, logit: Floats, states: int) -> Floats:
-    best = by_category(logit, world.items.category)
+def _exact(world: SessionWorld, best: Floats) -> Floats:
     # Visitors alike in what they like have one value: C2 has three kinds of them.
     kinds, kind = np.unique(best, axis=0, return_inverse=True)
-    rows = max(1, ROWS_AT_ONCE // (states * best.shape[1]))
+    states = (world.terms.boredom_levels + 1) ** world.items.categories
     values = [
-        optimal_values(kinds[start : start + rows], world.terms)[0][:, 0]
-        for start in range(0, len(kinds), rows)
+        optimal_values(kinds[part], world.terms)[0][:, 0]
+        for part in chunks(len(kinds), states * best.shape[1])
     ]
     return np.concatenate(values)[kind.reshape(-1)]
 
 
-def _bound(world: SessionWorld, logit: Floats, visit: Ints) -> Floats:
+def _bound(world: SessionWorld, best: Floats, visit: NDArray[np.integer]) -> Floats:
+    """Nobody ever bored, every position as good as the best, everyone satisfied."""
     terms, slots = world.terms, world.settings.slots
     position = world.model.position[world.member[visit]].max(axis=1)
-    chance = sigmoid(logit.max(axis=1) + position)
+    chance = sigmoid(best.max(axis=1) + position)
     clicked = 1 - (1 - chance) ** slots
     stay = clicked * (1 - terms.leave_click) + (1 - clicked) * (1 - terms.leave_none)
     pages = np.where(stay < 1, 1 / np.maximum(1 - stay, 1e-12), np.inf)
-    returning = float(
-        sigmoid(np.asarray(terms.return_intercept + max(0.0, terms.return_satisfaction)))
-    )
+    satisfied = terms.return_intercept + max(0.0, terms.return_satisfaction)
+    returning = float(sigmoid(np.asarray(satisfied)))
     sessions = sum(returning**day for day in range(terms.days))
     shown = np.minimum(pages * slots * sessions, terms.session_limit)
     return np.asarray(chance * shown)

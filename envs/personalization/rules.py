@@ -18,7 +18,7 @@ from numpy.random import Generator
 
 from envs.core.world import Array, World
 from envs.personalization import learners
-from envs.personalization.model import Floats, LoggedRows, SoftmaxPolicy
+from envs.personalization.model import CELLS_AT_ONCE, Floats, LoggedRows, SoftmaxPolicy, chunks
 from envs.personalization.session_world import SessionState, SessionWorld
 from envs.personalization.world import PersonalizationWorld
 
@@ -64,6 +64,12 @@ class ItemRule(ABC):
 
     def control(self, world: Any, state: Any, rng: Generator) -> Array:
         """The best allowed item of every copy, `[n]`."""
+        parts = chunks(len(state.visit), world.model.items)
+        return np.concatenate(
+            [self._best(world, type(state)(*(c[part] for c in state)), rng) for part in parts]
+        )
+
+    def _best(self, world: Any, state: Any, rng: Generator) -> Array:
         score = self.scores(world, state, rng)
         mask = world.action_mask(state)
         allowed = score if mask is None else np.where(mask, score, -np.inf)
@@ -146,7 +152,7 @@ class ContextualGreedy(ItemRule):
     def tuned(self, history: AnyWorld, rng: Generator) -> ContextualGreedy:
         """The penalty with the best likelihood of the last third; then fitted to all rows."""
         rows, items = history.history, history.model.items
-        fitted, held_out = _split(rows)
+        fitted, held_out = _split(rows, items)
         loss = [
             learners.log_loss(held_out, learners.logistic(fitted, items, penalty))
             for penalty in PENALTIES
@@ -183,7 +189,7 @@ class LinUcb(ItemRule):
     def tuned(self, history: AnyWorld, rng: Generator) -> LinUcb:
         """The alpha with the largest self-normalised value on the last third of the rows."""
         rows, items = history.history, history.model.items
-        fitted, held_out = _split(rows)
+        fitted, held_out = _split(rows, items)
         known = learners.ridge(fitted, items, RIDGE_PENALTY)
         mean, deviation = _ridge_scores(known, held_out.x)
         value = [_value_of_scores(held_out, mean + alpha * deviation) for alpha in EXPLORATIONS]
@@ -244,7 +250,7 @@ class IpwLearner(ItemRule):
     def tuned(self, history: AnyWorld, rng: Generator) -> IpwLearner:
         """The penalty with the largest self-normalised value on the last third of the rows."""
         rows, items = history.history, history.model.items
-        fitted, held_out = _split(rows)
+        fitted, held_out = _split(rows, items)
         value = []
         for penalty in PENALTIES:
             scores = learners.with_intercept(held_out.x) @ (
@@ -270,11 +276,15 @@ def logging_rule(calibration: Any) -> Rule[Any] | None:
     return Logging(policy=calibration.logging)
 
 
-def _split(rows: LoggedRows) -> tuple[LoggedRows, LoggedRows]:
-    """The first two thirds of the rows, which lie in time order, and the last third."""
+def _split(rows: LoggedRows, items: int) -> tuple[LoggedRows, LoggedRows]:
+    """The first two thirds of the rows, which lie in time order, and the last third.
+
+    Of a large catalogue the last third is thinned, so that rows x items fits into memory.
+    """
     edge = max(1, rows.size * 2 // 3)
-    order = np.arange(rows.size)
-    return rows.rows(order[:edge]), rows.rows(order[edge:] if edge < rows.size else order)
+    last = np.arange(edge if edge < rows.size else 0, rows.size)
+    step = -(-len(last) * items // CELLS_AT_ONCE)
+    return rows.rows(np.arange(edge)), rows.rows(last[:: max(1, step)])
 
 
 def _linear(coefficient: Floats, world: AnyWorld, state: Any) -> Floats:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from envs.core.world import Array, Outcome
 from envs.personalization.best_slate import best_slate_value
 from envs.personalization.model import (
+    CELLS_AT_ONCE,
     CONTEXT_BOUND,
     Bools,
     Contexts,
@@ -27,6 +28,7 @@ from envs.personalization.model import (
     Items,
     LoggedRows,
     RewardModel,
+    chunks,
     disagreement,
     logit_of,
     logits_of,
@@ -193,6 +195,11 @@ class PersonalizationWorld:
         return VisitState(visit.astype(np.int32), np.zeros(len(visit), np.int32), shown)
 
     def _best_chance(self, state: VisitState) -> Floats:
+        parts = chunks(len(state.visit), self.model.items)
+        rows = [self._best_of(VisitState._make(column[part] for column in state)) for part in parts]
+        return np.concatenate(rows)
+
+    def _best_of(self, state: VisitState) -> Floats:
         x, member = self.contexts.x[state.visit], self.member[state.visit]
         logit = logits_of(self.model, member, x)
         mask = self.action_mask(state)
@@ -209,7 +216,8 @@ class PersonalizationWorld:
 
 def reference_value(model: RewardModel, contexts: Contexts) -> float:
     """The unit of reward: the mean over contexts of the largest eligible mean probability."""
-    rows = contexts.rows(np.arange(min(contexts.size, REFERENCE_ROWS)))
+    most = min(contexts.size, REFERENCE_ROWS, 1 + CELLS_AT_ONCE // model.items)
+    rows = contexts.rows(np.arange(most))
     chance = mean_probability(model, rows.x)
     if rows.eligible is not None:
         chance = np.where(rows.eligible, chance, 0.0)

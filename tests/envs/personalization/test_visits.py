@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from envs.core.vector import WorldVectorEnv
+from envs.personalization import model
 from envs.personalization.best_slate import best_slate_value
 from envs.personalization.generator import Preset, truth_of
 from envs.personalization.model import sigmoid
-from envs.personalization.rules import Uniform
+from envs.personalization.rules import BestFixed, Uniform
 from envs.personalization.scenario import PersonalizationScenario
 from envs.personalization.settings import PersonalizationSettings
 from envs.personalization.world import PersonalizationWorld
@@ -220,6 +221,18 @@ def test_ten_thousand_items_are_played_and_their_ceiling_is_known() -> None:
     assert terminated.all()
     start = world.initial(64, rng)
     assert (world.ceiling(start) > 3 * reward.mean() * world.reference).all()
+
+
+def test_working_in_chunks_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = small_visits(slots=2, share_eligible=0.6)
+    start = world.initial(40, np.random.default_rng(0))
+    rule = BestFixed(value=np.arange(6.0))
+    whole = world.ceiling(start), rule.control(world, start, np.random.default_rng(0))
+    monkeypatch.setattr(model, "CELLS_AT_ONCE", 20)
+    parts = world.ceiling(start), rule.control(world, start, np.random.default_rng(0))
+    assert len(model.chunks(40, 6)) == 14
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_the_environment_takes_the_settings_of_a_page() -> None:
