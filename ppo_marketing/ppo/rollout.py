@@ -82,7 +82,6 @@ def collect(
     """
     copies = env.num_envs
     same_step = env.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
-    noise = torch.from_numpy(agent.head.noise(rng, (steps, copies)))
     observation = np.empty((steps + 1, *position.observation.shape), np.float32)
     observation[0] = position.observation
     mask = position.action_mask
@@ -100,7 +99,9 @@ def collect(
         if mask is not None:
             masks.append(mask)
         allowed = agent.allowed(mask, copies)
-        stored = agent.draw(agent.inputs(observation[step]), noise[step], allowed).numpy()
+        # Step by step: a whole rollout's noise for 10,000 choices would be gigabytes.
+        noise = torch.from_numpy(agent.head.noise(rng, (copies,)))
+        stored = agent.draw(agent.inputs(observation[step]), noise, allowed).numpy()
         actions.append(stored)
         valid[step] = ~resetting
         following, reward[step], terminated[step], truncated, info = env.step(
