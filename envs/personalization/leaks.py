@@ -26,11 +26,12 @@ def leaking_columns(cells: Mapping[str, Texts], reward: Floats) -> list[str]:
     problems = []
     for name, column in cells.items():
         values, counts = np.unique(column.astype(str), return_counts=True)
-        other = column != values[counts.argmax()]
+        usual = str(values[counts.argmax()])
+        other = column != usual
         rows = int(other.sum())
         if rows >= LEAST_ROWS and (reward[other] > 0).all() and rate**rows < CHANCE:
             problems.append(
-                f"{name} differs from {values[counts.argmax()]!r} in {rows:,} rows, all of them "
+                f"{name} differs from {usual!r} in {rows:,} rows, all of them "
                 "rewarded: it was known only after the choice. Leave it out, or name the features "
                 "to use in --columns"
             )

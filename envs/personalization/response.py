@@ -29,6 +29,10 @@ EB_ROUNDS = 12
 _LEAST_SD, _MOST_SD = 0.01, 3.0
 _STEPS, _STEPS_BETWEEN = 200, 12  # of L-BFGS: deviations settle long before the effects do
 _FIRST_SDS = {"context_sd": 0.1, "shared_sd": 0.3, "item_sd": 0.3, "taste_sd": 0.1}
+_USUAL_SDS = {"context_sd": 0.1, "shared_sd": 0.2, "item_sd": 0.1, "taste_sd": 0.03}
+_USUAL_WORTH = 2.0
+"""A deviation starts from the usual one, which is worth two determined effects, so that a few noisy
+effects do not make it vanish (a scaled inverse chi-squared prior)."""
 
 
 class Rows(NamedTuple):
@@ -230,7 +234,9 @@ def _maximised(rows: Rows, guess: Guess, fitted: Response, steps: int) -> Respon
 
 
 def _updated_sds(rows: Rows, guess: Guess, fitted: Response) -> Response:
-    """tau^2 = sum u^2 / sum(h tau^2 / (1 + h tau^2)), h the curvature of the log likelihood.
+    """tau^2 = (sum u^2 + 2 s^2) / (sum(h tau^2 / (1 + h tau^2)) + 2).
+
+    h is the curvature of the log likelihood, s the usual deviation.
 
     Source: MacKay, Neural Computation 1992 (with a diagonal Hessian).
     """
@@ -243,15 +249,14 @@ def _updated_sds(rows: Rows, guess: Guess, fitted: Response) -> Response:
     of_shared = (guess.feature**2).T @ of_item
     return replace(
         fitted,
-        context_sd=_mackay(fitted.context, of_context, fitted.context_sd),
-        shared_sd=_mackay(fitted.shared, of_shared, fitted.shared_sd),
-        item_sd=_mackay(fitted.item, of_item, fitted.item_sd),
-        taste_sd=_mackay(fitted.taste, of_taste, fitted.taste_sd),
+        context_sd=_mackay(fitted.context, of_context, fitted.context_sd, _USUAL_SDS["context_sd"]),
+        shared_sd=_mackay(fitted.shared, of_shared, fitted.shared_sd, _USUAL_SDS["shared_sd"]),
+        item_sd=_mackay(fitted.item, of_item, fitted.item_sd, _USUAL_SDS["item_sd"]),
+        taste_sd=_mackay(fitted.taste, of_taste, fitted.taste_sd, _USUAL_SDS["taste_sd"]),
     )
 
 
-def _mackay(effects: Floats, curvature: Floats, sd: float) -> float:
+def _mackay(effects: Floats, curvature: Floats, sd: float, usual: float) -> float:
     determined = curvature * sd**2 / (1 + curvature * sd**2)
-    if determined.sum() <= 0:
-        return _LEAST_SD
-    return float(np.clip(np.sqrt((effects**2).sum() / determined.sum()), _LEAST_SD, _MOST_SD))
+    squares = (effects**2).sum() + _USUAL_WORTH * usual**2
+    return float(np.clip(np.sqrt(squares / (determined.sum() + _USUAL_WORTH)), _LEAST_SD, _MOST_SD))
