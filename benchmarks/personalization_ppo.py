@@ -3,7 +3,8 @@
 For item seeds 1 to 5: trained on the generator itself, and trained only through a simulator
 calibrated on a log of 300,000 rows. Rows: PPO, its untrained start, the rules tuned on the same
 log, the argmax of the fitted response, the logging policy, uniform; all as shares of the argmax of
-the true response. Also a catalogue of 10,000 items, trained on the generator.
+the true response. Also what a log of the same size that was dealt uniformly at random would allow,
+and a catalogue of 10,000 items, trained on the generator.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from benchmarks.report import write_result
 from envs.core.log import read_log
 from envs.personalization import DECISION
 from envs.personalization.generator import PRESETS, VISITS_PER_DAY, Preset, Truth, truth_of
-from envs.personalization.model import Contexts, mean_probability
+from envs.personalization.model import Contexts, SoftmaxPolicy, mean_probability
 from envs.personalization.sample_log import generate_log
 from envs.personalization.settings import PersonalizationSettings
 from envs.personalization.truth import world_of
@@ -100,20 +101,37 @@ def calibrated(truth: Truth, seed: int) -> tuple[Any, float]:
     return calibration, time.perf_counter() - began
 
 
+def true_visitors(
+    truth: Truth, calibration: Any, rng: np.random.Generator
+) -> tuple[NDArray[Any], Any, NDArray[Any]]:
+    """Fresh visitors x, the world that knows them as the calibration encodes them, its items."""
+    x = truth.contexts(JUDGED, rng).x
+    cells = {f"x{d}": column.astype(str).astype(object) for d, column in enumerate(x.T)}
+    world = replace(
+        calibration.training_world(JUDGED, SETTINGS, rng),
+        contexts=Contexts(calibration.encoder.encoded(cells, JUDGED), None),
+    )
+    order = np.array([truth.items.ids.index(name) for name in calibration.items.ids])
+    return x, world, order
+
+
+def dealt_at_random(truth: Truth, seed: int) -> float:
+    """The share that the argmax of the response fitted to a uniformly dealt log reaches."""
+    items, size = truth.model.vector.shape[1:]
+    uniform = SoftmaxPolicy(np.zeros(items), np.zeros((items, size)), 1.0)
+    calibration, _ = calibrated(replace(truth, logging=uniform), seed)
+    x, arena, order = true_visitors(truth, calibration, np.random.default_rng([seed, 33]))
+    return judged(truth, x, arena, order, [], seed)["argmax of the response in use"]
+
+
 def through_calibration(truth: Truth, training: TrainingSection, seed: int) -> dict[str, Any]:
     """Trained, and the rules tuned, on nothing but a log; judged on the true response."""
     calibration, seconds = calibrated(truth, seed)
     rules = pipeline.tuned_rules(DECISION, calibration, SETTINGS, seed)
     result = pipeline.learn_from_calibration(DECISION, calibration, SETTINGS, training, seed)
     rng = np.random.default_rng([seed, 31])
-    x = truth.contexts(JUDGED, rng).x
-    cells = {f"x{d}": column.astype(str).astype(object) for d, column in enumerate(x.T)}
-    arena = replace(
-        calibration.training_world(JUDGED, SETTINGS, rng),
-        contexts=Contexts(calibration.encoder.encoded(cells, JUDGED), None),
-    )
-    order = np.array([truth.items.ids.index(name) for name in calibration.items.ids])
-    start = pipeline.untrained(DECISION, arena, pipeline.ppo_config(DECISION, training), seed)
+    x, arena, order = true_visitors(truth, calibration, rng)
+    start = pipeline.untrained(arena, pipeline.ppo_config(DECISION, training), seed)
     policy = PolicyActor("PPO", result.best)
     actors: list[Actor] = [
         policy,
@@ -190,6 +208,12 @@ def main() -> None:
         }
         for source, done in runs.items()
     }
+    random = [
+        dealt_at_random(truth_of(PRESETS["default"], seed), seed)
+        for seed in range(1, arguments.seeds + 1)
+    ]
+    results["argmax of the response fitted to a uniformly dealt log"] = random
+    print(f"log dealt at random, argmax of its response: {[round(share, 4) for share in random]}")
     if arguments.catalogue_steps:
         results["catalogue"] = large_catalogue(1, arguments.catalogue_steps)
         print(f"{CATALOGUE} items: {results['catalogue']}")

@@ -92,7 +92,7 @@ def one_seed(preset: str, seed: int, config: RunConfig) -> dict[str, Any]:
         judged,
         pipeline.Contest(
             result.best,
-            pipeline.untrained(DECISION, judged, pipeline.ppo_config(DECISION, training), seed),
+            pipeline.untrained(judged, pipeline.ppo_config(DECISION, training), seed),
             rules,
             None,
             DECISION.do_nothing,
