@@ -102,9 +102,9 @@ class PersonalizationCalibration:
         # The members are dealt evenly; which visitor gets which does not matter to a rule.
         return self._world(self.earlier, first, settings, np.random.default_rng(0))
 
-    def heldout_world(self, settings: PersonalizationSettings) -> None:
+    def heldout_world(self, settings: PersonalizationSettings) -> PageWorld | None:
         """None: a log shows the response to the item shown, not to the others."""
-        return
+        return None
 
     def _world(
         self,

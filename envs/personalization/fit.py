@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # it ships no types
 
 from envs.core.calibration_folder import CalibrationError
 from envs.core.log import LogTable
@@ -58,17 +59,24 @@ def fit(
     Raises:
         CalibrationError: the log cannot be calibrated; the message says what it needs.
     """
+    # Its products are small: threads of the linear algebra would wait for each other, not help.
+    with threadpool_limits(1):
+        return _fit(log, settings, rng)
+
+
+def _fit(
+    log: LogTable, settings: PersonalizationSettings, rng: Generator
+) -> PersonalizationCalibration:
     gathered = gather(log)
     earlier, later = gathered.earlier, gathered.later
     _refuse_unfit(earlier, later)
-    policy = _estimated(earlier, gathered.items)
-    propensities = _propensities(gathered, policy)
+    policy, own = (_estimated(part, gathered.items) for part in (earlier, later))
+    propensities = _propensities(gathered, policy, own)
     guess = guess_of(gathered.catalogue.feature, policy.policy)
     positions = int(max(earlier.position.max(), later.position.max())) + 1
 
     first = _fit_part(gathered, earlier, guess, positions, settings, rng)
     # The judge must not lean on what the earlier part preferred: it reads its own logger.
-    own = _estimated(later, gathered.items)
     judge_guess = guess_of(gathered.catalogue.feature, own.policy)
     second = _fit_part(gathered, later, judge_guess, positions, settings, rng)
 
@@ -171,28 +179,29 @@ def _estimated(visits: Visits, items: int) -> LoggingEstimate:
     return estimate_logging(visits.x, visits.item, visits.weight, visits.eligible, items)
 
 
-def _propensities(gathered: Gathered, estimate: LoggingEstimate) -> Propensities:
-    """Logged propensities; without them, those of the policy estimated on the earlier part."""
+def _propensities(
+    gathered: Gathered, policy: LoggingEstimate, later_policy: LoggingEstimate
+) -> Propensities:
+    """Logged propensities; without them, those of the policies estimated on either part."""
     earlier, later = gathered.earlier, gathered.later
-    would = estimate.policy.probabilities(later.x, later.eligible)
+    would = later_policy.policy.probabilities(later.x, later.eligible)
     if np.isfinite(earlier.propensity).all() and np.isfinite(later.propensity).all():
         source = "propensities: as logged"
         return Propensities(earlier.propensity, later.propensity, would, source, True)
+    shown = policy.policy.probabilities(earlier.x, earlier.eligible)
     estimated = [
-        np.maximum(
-            estimate.policy.probabilities(part.x, part.eligible)[np.arange(part.size), part.item],
-            _LEAST_PROPENSITY,
-        )
-        for part in (earlier, later)
+        np.maximum(chances[np.arange(len(chances)), part.item], _LEAST_PROPENSITY)
+        for part, chances in ((earlier, shown), (later, would))
     ]
+    randomised = policy.randomised and later_policy.randomised
     source = (
         "propensities: estimated from how often each item was shown; the context made no visible "
         "difference, as where items are dealt at random"
-        if estimate.randomised
+        if randomised
         else "propensities: estimated, and who was shown what depends on the context: effects are "
         "assumed, not identified, unless the context holds everything that the choice went by"
     )
-    return Propensities(estimated[0], estimated[1], would, source, estimate.randomised)
+    return Propensities(estimated[0], estimated[1], would, source, randomised)
 
 
 def _remarks(fitted: Fitted, estimate: LoggingEstimate) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from envs.personalization.ensemble import fit_ensemble
 from envs.personalization.generator import PRESETS, Truth, truth_of
@@ -58,7 +59,7 @@ def no_guess(size: int = 8, items: int = 20) -> Guess:
     )
 
 
-def share_of_argmax(truth: Truth, score: Floats, x: Floats) -> float:
+def share_of_argmax(truth: Truth, score: Floats, x: NDArray[np.float32]) -> float:
     q = mean_probability(truth.model, x)
     return float(q[np.arange(len(q)), score.argmax(axis=1)].mean() / q.max(axis=1).mean())
 
@@ -182,7 +183,7 @@ def test_the_rank_is_nil_where_visitors_do_not_differ(truth: Truth) -> None:
     visits = visits_of(alike, 10_000, np.random.default_rng(7), uniform=1.0)
     fitted = fit_ensemble(visits, no_guess(), 1, None, np.random.default_rng(0))
     assert np.abs(fitted.model.vector).max() < 0.15
-    different = visits_of(truth, 10_000, np.random.default_rng(7), uniform=1.0)
+    different = visits_of(truth, 30_000, np.random.default_rng(7), uniform=1.0)
     assert fit_ensemble(different, no_guess(), 1, None, np.random.default_rng(0)).rank >= 4
 
 
