@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -135,6 +136,14 @@ class SoftmaxPolicy(NamedTuple):
         share = weight / weight.sum(axis=1, keepdims=True)
         even = allowed / allowed.sum(axis=1, keepdims=True)
         return np.asarray((1 - self.uniform) * share + self.uniform * even)
+
+
+def drawn_items(propensities: Floats, rng: Generator) -> Ints:
+    """One item a row from probabilities `[n, A]`, `[n]`."""
+    reached = propensities.cumsum(axis=1) > rng.random(len(propensities))[:, None]
+    # Rounding may leave the last sum below one.
+    item = np.where(reached[:, -1], reached.argmax(axis=1), propensities.argmax(axis=1))
+    return np.asarray(item, np.int32)
 
 
 def sigmoid(logit: Floats) -> Floats:

@@ -8,7 +8,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from envs.personalization.generator import SESSIONS_PER_DAY, VISITS_PER_DAY, Truth
-from envs.personalization.model import Floats, Ints, LoggedRows, logit_of, sigmoid
+from envs.personalization.model import Ints, LoggedRows, drawn_items, logit_of, sigmoid
 from envs.personalization.session_world import SessionWorld
 from envs.personalization.settings import PersonalizationSettings
 
@@ -38,14 +38,6 @@ def generate_log(truth: Truth, days: int, rng: Generator) -> pa.Table:
             **context,
         }
     )
-
-
-def drawn_items(propensities: Floats, rng: Generator) -> Ints:
-    """One item a row from probabilities `[n, A]`, `[n]`."""
-    reached = propensities.cumsum(axis=1) > rng.random(len(propensities))[:, None]
-    # Rounding may leave the last sum below one.
-    item = np.where(reached[:, -1], reached.argmax(axis=1), propensities.argmax(axis=1))
-    return np.asarray(item, np.int32)
 
 
 def _session_log(truth: Truth, days: int, rng: Generator) -> pa.Table:

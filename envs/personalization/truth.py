@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from envs.personalization.generator import PRESETS, Truth, truth_of
-from envs.personalization.model import LoggedRows, logit_of, sigmoid
+from envs.personalization.model import LoggedRows, drawn_items, logit_of, sigmoid
 from envs.personalization.session_world import SessionWorld
 from envs.personalization.settings import PersonalizationSettings
 from envs.personalization.world import PersonalizationWorld
@@ -62,15 +62,13 @@ def logged_rows(truth: Truth, count: int, rng: Generator) -> LoggedRows:
     """`count` single decisions of the logging policy with their true propensities."""
     contexts = truth.contexts(count, rng)
     chance = truth.logging.probabilities(contexts.x, contexts.eligible)
-    # Inverse of the cumulative law, one uniform a row.
-    item = (chance.cumsum(axis=1) < rng.random(count)[:, None]).sum(axis=1)
-    item = np.minimum(item, truth.model.items - 1)
+    item = drawn_items(chance, rng)
     rows = np.arange(count)
     nothing = np.zeros(count, np.int32)
     rate = sigmoid(logit_of(truth.model, nothing, contexts.x, item, nothing))
     return LoggedRows(
         x=contexts.x,
-        item=item.astype(np.int32),
+        item=item,
         position=nothing,
         propensity=chance[rows, item],
         reward=(rng.random(count) < rate).astype(np.float64),

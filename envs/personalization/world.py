@@ -38,7 +38,6 @@ from envs.personalization.model import (
 from envs.personalization.scenario import PersonalizationScenario, changed_model
 from envs.personalization.settings import PersonalizationSettings
 
-KPI_NAMES = ("visits", "impressions", "value", "clicks")
 REFERENCE_ROWS = 2000  # contexts that the unit of reward is averaged over
 
 
@@ -73,8 +72,6 @@ class PersonalizationWorld:
     settings: PersonalizationSettings
     reference: float
     best: Floats | None = field(default=None, repr=False)  # [N] what each visit could earn
-
-    kpi_names = KPI_NAMES
 
     @classmethod
     def drawn(

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from envs.personalization.generator import PRESETS, truth_of
-from envs.personalization.model import Floats, Ints, mean_probability
+from envs.personalization.model import Floats, Ints, drawn_items, mean_probability
 from envs.personalization.off_policy import PolicyValue, policy_value
-from envs.personalization.sample_log import drawn_items
 
 ROWS = 15_000
 

@@ -9,8 +9,7 @@ from envs.core.fidelity import FidelityReport
 from envs.personalization.evidence import Verdict, gather_evidence
 from envs.personalization.fidelity import judge_model, weighted_slope
 from envs.personalization.generator import PRESETS, Truth, truth_of
-from envs.personalization.model import RewardModel, logit_of, sigmoid
-from envs.personalization.sample_log import drawn_items
+from envs.personalization.model import RewardModel, drawn_items, logit_of, sigmoid
 from envs.personalization.visits import Visits
 
 

@@ -12,12 +12,12 @@ from envs.personalization.logging_policy import estimate_logging
 from envs.personalization.model import (
     Floats,
     SoftmaxPolicy,
+    drawn_items,
     logit_of,
     mean_probability,
     sigmoid,
 )
 from envs.personalization.response import Guess, Rows, fit_response, guess_of, sorted_rows
-from envs.personalization.sample_log import drawn_items
 from envs.personalization.visits import Visits
 
 NO_FEATURES = np.zeros((20, 0))
@@ -197,3 +197,21 @@ def test_the_logging_policy_is_recognised_and_random_dealing_too(truth: Truth) -
     assert np.abs(gap).mean() < 0.01
     dealt = visits_of(truth, 20_000, rng, uniform=1.0)
     assert estimate_logging(dealt.x, dealt.item, dealt.weight, None, 20).randomised
+
+
+def test_an_item_never_shown_is_scored_by_its_features(truth: Truth) -> None:
+    # The items' effects follow one feature; the last item is new.
+    rng = np.random.default_rng(9)
+    feature = np.linspace(-1, 1, 20)[:, None]
+    model = truth.model._replace(bias=-2 + 1.0 * feature.T)
+    visits = visits_of(
+        Truth(model, truth.items, truth.logging, truth.preset), 20_000, rng, uniform=1.0
+    )
+    visits = visits.rows(np.flatnonzero(visits.item != 19))
+    shown = np.arange(20) != 19
+    popularity = np.where(shown, 0.01 * rng.standard_normal(20), -12.0)
+    logging = SoftmaxPolicy(popularity, np.zeros((20, 8)), 0.0)
+    guess = guess_of(feature, logging, shown)
+    bias = fit_response(rows_of(visits), guess, 1).bias(guess)
+    assert bias[19] == pytest.approx(model.bias[0, 19], abs=0.25)
+    assert bias[19] > bias[:15].max(), "it is not held against it that nobody could show it"
