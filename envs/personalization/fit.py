@@ -21,7 +21,7 @@ from envs.personalization.ensemble import Fitted, fit_ensemble
 from envs.personalization.evidence import gather_evidence
 from envs.personalization.fidelity import judge_model
 from envs.personalization.logging_policy import LoggingEstimate, estimate_logging
-from envs.personalization.model import Floats
+from envs.personalization.model import Bools, Floats
 from envs.personalization.response import Guess, fit_response, guess_of, logits, sorted_rows
 from envs.personalization.session_fit import (
     boredom_effect,
@@ -72,12 +72,14 @@ def _fit(
     _refuse_unfit(earlier, later)
     policy, own = (_estimated(part, gathered.items) for part in (earlier, later))
     propensities = _propensities(gathered, policy, own)
-    guess = guess_of(gathered.catalogue.feature, policy.policy)
+    guess, judge_guess = (
+        guess_of(gathered.catalogue.feature, estimate.policy, _shown(part, gathered.items))
+        for part, estimate in ((earlier, policy), (later, own))
+    )
     positions = int(max(earlier.position.max(), later.position.max())) + 1
 
     first = _fit_part(gathered, earlier, guess, positions, settings, rng)
-    # The judge must not lean on what the earlier part preferred: it reads its own logger.
-    judge_guess = guess_of(gathered.catalogue.feature, own.policy)
+    # The judge does not lean on what the earlier part preferred: it reads its own logger.
     second = _fit_part(gathered, later, judge_guess, positions, settings, rng)
 
     shift = _boredom_shift(gathered, later, first.terms, settings)
@@ -173,6 +175,10 @@ def _refuse_unfit(earlier: Visits, later: Visits) -> None:
             )
     if problems:
         raise CalibrationError("; ".join(problems))
+
+
+def _shown(visits: Visits, items: int) -> Bools:
+    return np.bincount(visits.item, minlength=items) > 0
 
 
 def _estimated(visits: Visits, items: int) -> LoggingEstimate:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from envs.personalization.model import Floats, Ints, SoftmaxPolicy, sigmoid
+from envs.personalization.model import Bools, Floats, Ints, SoftmaxPolicy, sigmoid
 
 SHARED_SD = 1.0
 """Prior sd, in logits, of the positions and of g_1: single numbers that many rows speak of."""
@@ -113,12 +113,19 @@ def sorted_rows(
     )  # fmt: skip
 
 
-def guess_of(feature: Floats, logging: SoftmaxPolicy) -> Guess:
-    """The guess from item features and the logging policy; what does not vary says nothing."""
-    columns = np.column_stack([feature, logging.bias])
+def guess_of(feature: Floats, logging: SoftmaxPolicy, shown: Bools | None = None) -> Guess:
+    """The guess from item features and the logging policy; what does not vary says nothing.
+
+    Items that this part never showed (`shown [A]` false) are guessed from their features alone:
+    that a policy could not show an item does not say that it disliked it.
+    """
+    known = np.ones(len(feature), np.bool_) if shown is None else shown
+    liked = np.where(known, logging.bias, logging.bias[known].mean())
+    columns = np.column_stack([feature, liked])
     columns = columns - columns.mean(axis=0)
     spread = columns.std(axis=0)
-    taste = logging.vector - logging.vector.mean(axis=0)
+    taste = np.where(known[:, None], logging.vector, logging.vector[known].mean(axis=0))
+    taste = taste - taste.mean(axis=0)
     scale = taste.std()
     return Guess(
         columns / np.where(spread > 1e-9, spread, np.inf),

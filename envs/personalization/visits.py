@@ -23,6 +23,8 @@ MOST_ROWS = 1_000_000
 
 MOST_POSITIONS = 50
 LATER_SHARE = 1 / 3
+_ALIKE = 10.0  # propensities of one item within this factor hide no rare rows of great weight,
+_TELLING_ROWS = 50  # if so many were seen
 _MOST_ELIGIBLE_CELLS = 1_000_000_000  # bytes of an eligibility matrix
 
 
@@ -241,7 +243,9 @@ def _incoherent(columns: dict[str, NDArray[Any]]) -> list[str]:
 
     Of one decision (unit, time, position) they must agree by item and sum to at most 1 over items.
     Over the log, sum_i 1(a_i = a) w_i / p_i must be near the rows in which a was eligible, N_a: it
-    has that mean whatever the policy, and the variance sum 1(a_i = a) w_i^2 (1 - p_i) / p_i^2.
+    has that mean whatever the policy, and the variance sum 1(a_i = a) w_i (1 - p_i) / p_i^2. A sum
+    that is too small proves nothing where propensities differ much: the rows of the smallest ones,
+    which would complete it, are the ones that are hardly ever seen.
     """
     if "propensity" not in columns:
         return []
@@ -262,7 +266,12 @@ def _incoherent(columns: dict[str, NDArray[Any]]) -> list[str]:
     weighed = np.bincount(item, weights=weight / p)
     # A row that stands for many impressions is as many draws.
     variance = np.bincount(item, weights=weight * (1 - p) / p**2)
-    off = np.abs(weighed - expected)
+    least, most = np.ones(len(expected)), np.zeros(len(expected))
+    np.minimum.at(least, item, p)
+    np.maximum.at(most, item, p)
+    excess = weighed - expected
+    telling = (most <= _ALIKE * least) & (np.bincount(item, weights=weight) >= _TELLING_ROWS)
+    off = np.where(telling, np.abs(excess), excess)
     wrong = np.flatnonzero((off > 6 * np.sqrt(variance)) & (off > 0.1 * expected))
     if wrong.size:
         a = wrong[np.argmax(off[wrong] / expected[wrong])]

@@ -156,6 +156,7 @@ def real(shared_data: Path, path: str, reader: str, cache: Path, **options: int)
 
 REAL = {
     "open_bandit_small/random/all/all.csv.gz": ("open-bandit", "too few effective positives"),
+    "open_bandit_small/bts/all/all.csv.gz": ("open-bandit", "too few effective positives"),
     "open_bandit_small/bts/men/men.csv.gz": ("open-bandit", "too few effective positives"),
     "bank_marketing/bank-additional-full.csv.gz": ("bank-marketing", "assumed, not identified"),
     "upworthy_ab_counts/n_matrix.csv.gz": (

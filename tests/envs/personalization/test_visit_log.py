@@ -133,6 +133,18 @@ def test_propensities_that_no_policy_can_have_are_refused(tmp_path: Path) -> Non
     assert "propensities do not fit how often items were shown: 2 items" in message
 
 
+def test_propensities_that_are_tiny_now_and_then_are_believed(tmp_path: Path) -> None:
+    # Of an item of propensity 1e-4 in most rows hardly one is seen: its sum stays far below.
+    def change(rows: Rows) -> None:
+        for number, row in enumerate(rows):
+            row["action_id"] = "red" if number % 20 == 0 else "blue"
+            row["propensity"] = ("0.5" if number % 40 else "0.05") if number % 20 == 0 else "0.94"
+
+    rows = good_rows()
+    change(rows)
+    assert gather(read(rows, tmp_path)).items == 2
+
+
 def test_propensities_of_one_decision_must_agree(tmp_path: Path) -> None:
     def change(rows: Rows) -> None:
         for first, second in zip(rows[::2], rows[1::2], strict=True):
