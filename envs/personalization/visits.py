@@ -352,5 +352,6 @@ def _or_empty(columns: dict[str, NDArray[Any]], name: str) -> Texts:
 
 
 def _listed(source: str, problems: list[str]) -> str:
-    lines = [f"{source} cannot be calibrated: {len(problems)} problems. Nothing was written."]
+    count = f"{len(problems)} problem" + ("s" if len(problems) > 1 else "")
+    lines = [f"{source} cannot be calibrated: {count}."]
     return "\n".join(lines + [f"  {number}. {text}" for number, text in enumerate(problems, 1)])

@@ -175,7 +175,7 @@ def test_item_columns_must_describe_items(tmp_path: Path) -> None:
     message = unfit(change, tmp_path)
     assert "item_price differs between rows of the same item" in message
     assert "item_clickbait must be a number from 0 to 1" in message
-    assert "2 problems. Nothing was written" in message
+    assert "cannot be calibrated: 2 problems." in message
 
 
 def test_a_log_of_one_day_cannot_be_parted(tmp_path: Path) -> None:
