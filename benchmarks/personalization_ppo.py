@@ -3,8 +3,7 @@
 For item seeds 1 to 5: trained on the generator itself, and trained only through a simulator
 calibrated on a log of 300,000 rows. Rows: PPO, its untrained start, the rules tuned on the same
 log, the argmax of the fitted response, the logging policy, uniform; all as shares of the argmax of
-the true response. Also what a log of the same size that was dealt uniformly at random would allow,
-and a catalogue of 10,000 items, trained on the generator.
+the true response. Also a catalogue of 10,000 items, trained on the generator.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from benchmarks.report import write_result
 from envs.core.log import read_log
 from envs.personalization import DECISION
 from envs.personalization.generator import PRESETS, VISITS_PER_DAY, Preset, Truth, truth_of
-from envs.personalization.model import Contexts, SoftmaxPolicy, mean_probability
+from envs.personalization.model import Contexts, mean_probability
 from envs.personalization.sample_log import generate_log
 from envs.personalization.settings import PersonalizationSettings
 from envs.personalization.truth import world_of
@@ -115,15 +114,6 @@ def true_visitors(
     return x, world, order
 
 
-def dealt_at_random(truth: Truth, seed: int) -> float:
-    """The share that the argmax of the response fitted to a uniformly dealt log reaches."""
-    items, size = truth.model.vector.shape[1:]
-    uniform = SoftmaxPolicy(np.zeros(items), np.zeros((items, size)), 1.0)
-    calibration, _ = calibrated(replace(truth, logging=uniform), seed)
-    x, arena, order = true_visitors(truth, calibration, np.random.default_rng([seed, 33]))
-    return judged(truth, x, arena, order, [], seed)["argmax of the response in use"]
-
-
 def through_calibration(truth: Truth, training: TrainingSection, seed: int) -> dict[str, Any]:
     """Trained, and the rules tuned, on nothing but a log; judged on the true response."""
     calibration, seconds = calibrated(truth, seed)
@@ -208,12 +198,6 @@ def main() -> None:
         }
         for source, done in runs.items()
     }
-    random = [
-        dealt_at_random(truth_of(PRESETS["default"], seed), seed)
-        for seed in range(1, arguments.seeds + 1)
-    ]
-    results["argmax of the response fitted to a uniformly dealt log"] = random
-    print(f"log dealt at random, argmax of its response: {[round(share, 4) for share in random]}")
     if arguments.catalogue_steps:
         results["catalogue"] = large_catalogue(1, arguments.catalogue_steps)
         print(f"{CATALOGUE} items: {results['catalogue']}")
