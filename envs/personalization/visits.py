@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from envs.core.calibration_folder import CalibrationError
 from envs.core.log import LogTable
+from envs.personalization.coherence import incoherent_propensities
+from envs.personalization.columns import codes, column_or, texts_or_empty
 from envs.personalization.encoding import Encoder, Texts, fit_encoder
 from envs.personalization.leaks import leaking_columns
 from envs.personalization.log import ITEM_PREFIX
@@ -23,8 +25,6 @@ MOST_ROWS = 1_000_000
 
 MOST_POSITIONS = 50
 LATER_SHARE = 1 / 3
-_ALIKE = 10.0  # propensities of one item within this factor hide no rare rows of great weight,
-_TELLING_ROWS = 50  # if so many were seen
 _MOST_ELIGIBLE_CELLS = 1_000_000_000  # bytes of an eligibility matrix
 
 
@@ -114,21 +114,21 @@ def gather(log: LogTable) -> Gathered:
         *_structural_problems(log, len(ids), earlier),
         *leaking_columns({name: columns[name] for name in context}, columns["reward"]),
         *_item_problems(columns, item, [c for c in _context_names(log) if c not in context]),
-        *_incoherent(columns),
+        *incoherent_propensities(columns),
     ]
     if problems:
         raise CalibrationError(_listed(log.source, problems))
     encoder = fit_encoder({name: columns[name][earlier] for name in context}, context)
-    pools, pool = np.unique(_or_empty(columns, "pool_id"), return_inverse=True)
+    pools, pool = np.unique(texts_or_empty(columns, "pool_id"), return_inverse=True)
     visits = Visits(
         x=encoder.encoded(columns, len(item)),
         item=item,
-        position=(_or(columns, "position", 1.0) - 1).astype(np.int32),
-        propensity=_or(columns, "propensity", np.nan),
+        position=(column_or(columns, "position", 1.0) - 1).astype(np.int32),
+        propensity=column_or(columns, "propensity", np.nan),
         reward=columns["reward"],
-        weight=_or(columns, "impressions", 1.0),
-        unit=_codes(columns["unit_id"]),
-        session=_codes(columns["session_id"])
+        weight=column_or(columns, "impressions", 1.0),
+        unit=codes(columns["unit_id"]),
+        session=codes(columns["session_id"])
         if "session_id" in columns
         else np.full(len(item), -1, np.int32),
         day=day,
@@ -183,7 +183,7 @@ def _days(log: LogTable, columns: dict[str, NDArray[Any]]) -> tuple[Ints, date, 
     """
     dates = columns["timestamp"].astype("datetime64[D]")
     days, day = np.unique(dates, return_inverse=True)
-    rows = np.bincount(day, weights=_or(columns, "impressions", 1.0))
+    rows = np.bincount(day, weights=column_or(columns, "impressions", 1.0))
     if len(days) == 1:
         return day.astype(np.int32), days[0].item(), 1
     before = np.cumsum(rows)[:-1] / rows.sum()
@@ -215,10 +215,10 @@ def _item_problems(columns: dict[str, NDArray[Any]], item: Ints, names: list[str
     """Item columns that say different things of the same item."""
     problems = []
     for name in names:
-        codes = _codes(columns[name])
+        value = codes(columns[name])
         first = np.zeros(item.max() + 1, np.int32)
-        first[item[::-1]] = codes[::-1]
-        differing = np.unique(item[codes != first[item]])
+        first[item[::-1]] = value[::-1]
+        differing = np.unique(item[value != first[item]])
         if differing.size:
             problems.append(
                 f"{name} differs between rows of the same item ({differing.size} items): columns "
@@ -238,83 +238,13 @@ def _item_problems(columns: dict[str, NDArray[Any]], item: Ints, names: list[str
     return problems
 
 
-def _incoherent(columns: dict[str, NDArray[Any]]) -> list[str]:
-    """Propensities that cannot all be probabilities of one policy.
-
-    Of one decision (unit, time, position) they must agree by item and sum to at most 1 over items.
-    Over the log, sum_i 1(a_i = a) w_i / p_i must be near the rows in which a was eligible, N_a: it
-    has that mean whatever the policy, and the variance sum 1(a_i = a) w_i (1 - p_i) / p_i^2. A sum
-    that is too small proves nothing where propensities differ much: the rows of the smallest ones,
-    which would complete it, are the ones that are hardly ever seen.
-    """
-    if "propensity" not in columns:
-        return []
-    p, weight = columns["propensity"], _or(columns, "impressions", 1.0)
-    item = _codes(columns["action_id"])
-    problems = []
-    if differing := _contradicting_decisions(columns, item, p):
-        problems.append(
-            f"propensities of one context do not agree: {differing:,} decisions (same unit, time "
-            "and position) have items whose propensities differ from row to row or sum to more "
-            "than 1; log P(item | context) of the policy that chose"
-        )
-    pool = _codes(_or_empty(columns, "pool_id"))
-    pool_weight = np.bincount(pool, weights=weight)
-    shows = np.zeros((pool.max() + 1, item.max() + 1), np.bool_)
-    shows[pool, item] = True
-    expected = pool_weight @ shows
-    weighed = np.bincount(item, weights=weight / p)
-    # A row that stands for many impressions is as many draws.
-    variance = np.bincount(item, weights=weight * (1 - p) / p**2)
-    least, most = np.ones(len(expected)), np.zeros(len(expected))
-    np.minimum.at(least, item, p)
-    np.maximum.at(most, item, p)
-    excess = weighed - expected
-    telling = (most <= _ALIKE * least) & (np.bincount(item, weights=weight) >= _TELLING_ROWS)
-    off = np.where(telling, np.abs(excess), excess)
-    wrong = np.flatnonzero((off > 6 * np.sqrt(variance)) & (off > 0.1 * expected))
-    if wrong.size:
-        a = wrong[np.argmax(off[wrong] / expected[wrong])]
-        name = columns["action_id"][item == a][0]
-        problems.append(
-            f"propensities do not fit how often items were shown: {wrong.size} items, such as "
-            f"{name!r}, whose inverse propensities sum to {weighed[a]:,.0f} where "
-            f"{expected[a]:,.0f} rows could have shown it; log the probability of the item shown, "
-            "given the context (with pool_id where not every item was eligible), or leave the "
-            "column out"
-        )
-    return problems
-
-
-def _contradicting_decisions(columns: dict[str, NDArray[Any]], item: Ints, p: Floats) -> int:
-    """How many decisions have propensities that contradict each other."""
-    where = np.column_stack(
-        [
-            _codes(columns["unit_id"]),
-            _codes(columns["timestamp"]),
-            _or(columns, "position", 1.0).astype(np.int64),
-        ]
-    )
-    order = np.lexsort((item, where[:, 2], where[:, 1], where[:, 0]))
-    where, item, p = where[order], item[order], p[order]
-    same = (where[1:] == where[:-1]).all(axis=1)
-    if not same.any():
-        return 0
-    decision = np.concatenate([[0], np.cumsum(~same)])
-    again = np.concatenate([[False], same & (item[1:] == item[:-1])])
-    differs = again & (np.abs(p - np.concatenate([[0.0], p[:-1]])) > 1e-6 * p)
-    total = np.bincount(decision, weights=np.where(again, 0.0, p))
-    bad = (total > 1 + 1e-6) | (np.bincount(decision, weights=differs) > 0)
-    return int(bad.sum())
-
-
 def _catalogue(columns: dict[str, NDArray[Any]], ids: tuple[str, ...], item: Ints) -> Catalogue:
     row_of = np.zeros(len(ids), np.int64)
     row_of[item[::-1]] = np.arange(len(item))[::-1]
     names = [name for name in columns if name.startswith(ITEM_PREFIX)]
     cells = {name: columns[name][row_of] for name in names}
     encoder = fit_encoder(cells, names)
-    category = _codes(cells.get(f"{ITEM_PREFIX}category", np.full(len(ids), "")))
+    category = codes(cells.get(f"{ITEM_PREFIX}category", np.full(len(ids), "")))
     clickbait = cells.get(f"{ITEM_PREFIX}clickbait", np.zeros(len(ids))).astype(np.float64)
     return Catalogue(ids, encoder.encoded(cells, len(ids)).astype(np.float64), category, clickbait)
 
@@ -335,20 +265,6 @@ def _context_note(context: list[str], encoder: Encoder) -> str:
         else ""
     )
     return used + more + projected
-
-
-def _codes(cells: NDArray[Any]) -> Ints:
-    values = cells.astype(str) if cells.dtype == object else cells
-    return np.unique(values, return_inverse=True)[1].astype(np.int32)
-
-
-def _or(columns: dict[str, NDArray[Any]], name: str, otherwise: float) -> Floats:
-    return columns.get(name, np.full(len(columns["reward"]), otherwise))
-
-
-def _or_empty(columns: dict[str, NDArray[Any]], name: str) -> Texts:
-    cells = columns.get(name)
-    return np.full(len(columns["reward"]), "") if cells is None else cells.astype(str)
 
 
 def _listed(source: str, problems: list[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,6 +119,23 @@ def test_every_problem_is_listed_at_once(tmp_path: Path) -> None:
     # Rows with a broken cell are left out of the rules between columns, not of the list.
     assert len(refusal.value.problems) == 5
     assert all(problem.allowed and problem.action for problem in refusal.value.problems)
+
+
+def test_the_command_line_exits_with_3_and_lists_what_is_wrong(tmp_path: Path) -> None:
+    rows = good_rows()
+    edit(1, propensity="0")(rows)
+    edit(2, reward="-1")(rows)
+    path = tmp_path / "visits.csv"
+    path.write_text("\n".join([",".join(rows[0]), *(",".join(row.values()) for row in rows)]))
+    finished = subprocess.run(
+        [sys.executable, "-m", "ppo_marketing", "validate", "personalization", str(path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert finished.returncode == 3
+    assert "2 problems. Nothing was written." in finished.stderr
+    assert "a propensity of 0" in finished.stderr
+    assert "reward: a negative number" in finished.stderr
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def unfit(change: Callable[[Rows], None], folder: Path, **options: object) -> str:
