@@ -13,6 +13,7 @@ from envs.personalization.response import (
     Response,
     Rows,
     fit_response,
+    interaction,
     sorted_rows,
 )
 from envs.personalization.visits import Visits
@@ -72,8 +73,7 @@ def chosen_rank(
 def _deviance(rows: Rows, fitted: Response, guess: Guess, rank: int) -> float:
     bias, vector = fitted.bias(guess), fitted.vector(guess, rank)
     logit = bias[rows.item] + fitted.position[rows.position] + rows.offset
-    for item, run in rows.runs():
-        logit[run] += rows.x[run] @ vector[item]
+    logit += interaction(rows, vector)
     return float((rows.weight * (np.logaddexp(0, logit) - rows.reward * logit)).sum())
 
 

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from envs.personalization.model import Bools, Floats, RewardModel, mean_probability
+from envs.personalization.model import Bools, Floats, RewardModel, SoftmaxPolicy, mean_probability
 from envs.personalization.off_policy import PolicyValue, policy_value
 from envs.personalization.visits import Visits
 
 LEAST_POSITIVES = 100
 MOST_UNSUPPORTED = 0.05
 LEAST_CELL_ROWS = 30
+_MOST_CELLS = 4_000_000  # of a block's rows x items: 32 MB a matrix
 _CELL_BITS = 3  # contexts are told apart by the signs of their first three components
 
 
@@ -71,7 +72,7 @@ def gather_evidence(
     earlier: Visits,
     later: Visits,
     propensity: Floats,
-    logging: Floats,
+    logging: SoftmaxPolicy,
     identified: bool,
     rng: Generator,
     shift: Floats | None = None,
@@ -79,41 +80,70 @@ def gather_evidence(
 ) -> Evidence:
     """Judge what the model prefers on the later rows, each as a decision of its own.
 
-    `propensity [M]` and `logging [M, A]` are those of the later rows, logged or estimated; `shift
+    `propensity [M]` is that of the later rows, `logging` the policy that they look like; `shift
     [M]` is what boredom takes off the logits of a row, where the log has sessions. `later_model`,
     fitted to the later rows, looks at the earlier ones (by default the model itself does).
     """
-    q = mean_probability(model, later.x)
-    allowed = np.ones(q.shape, np.bool_) if later.eligible is None else later.eligible
-    targets = {
-        "greedy": greedy_choice(q, allowed),
-        "uniform": allowed / allowed.sum(axis=1, keepdims=True),
-        "best fixed item": greedy_choice(
-            np.broadcast_to(_fixed_values(model, earlier), q.shape), allowed
-        ),
-        "logging": logging,
-    }
-    at_position = q_at_position(model, later, q, shift)
+    fixed = _fixed_values(model, earlier)
+    chosen: dict[str, list[Floats]] = {}
+    direct: dict[str, list[Floats]] = {}
+    own_q, best = [], []
+    for rows in _blocks(later.size, model.items):
+        part = later.rows(rows)
+        q_first = mean_probability(model, part.x)
+        eligible = part.eligible
+        allowed = np.ones(q_first.shape, np.bool_) if eligible is None else eligible
+        q = q_at_position(model, part, q_first, None if shift is None else shift[rows])
+        targets = {
+            "greedy": greedy_choice(q_first, allowed),
+            "uniform": allowed / allowed.sum(axis=1, keepdims=True),
+            "best fixed item": greedy_choice(np.broadcast_to(fixed, q.shape), allowed),
+            "logging": logging.probabilities(part.x, eligible),
+        }
+        index = np.arange(part.size)
+        for name, target in targets.items():
+            chosen.setdefault(name, []).append(target[index, part.item])
+            direct.setdefault(name, []).append((target * q).sum(axis=1))
+        own_q.append(q[index, part.item])
+        best.append(targets["greedy"].argmax(axis=1))
     values = {
         name: policy_value(
-            name, target, at_position, later.item, propensity, later.reward, later.weight,
-            later.unit, rng,
+            name, np.concatenate(chosen[name]), np.concatenate(direct[name]),
+            np.concatenate(own_q), propensity, later.reward, later.weight, later.unit, rng,
         )
-        for name, target in targets.items()
+        for name in chosen
     }  # fmt: skip
     positives = values["greedy"].positives + _positives(later_model or model, earlier)
-    unsupported = unsupported_mass(targets["greedy"], earlier, later)
+    unsupported = unsupported_mass(np.concatenate(best), earlier, later, model.items)
     verdict = _verdict(values["greedy"], positives, unsupported, identified)
     return Evidence(values, positives, unsupported, verdict)
 
 
+def _blocks(rows: int, items: int) -> list[NDArray[np.int64]]:
+    """Row numbers in blocks whose matrices over all items fit into memory."""
+    return np.array_split(np.arange(rows), -(-rows * items // _MOST_CELLS))
+
+
+def shown_probability(policy: SoftmaxPolicy, visits: Visits) -> Floats:
+    """pi(a | x) of the item shown, `[M]`."""
+    parts = []
+    for rows in _blocks(visits.size, len(policy.bias)):
+        part = visits.rows(rows)
+        chances = policy.probabilities(part.x, part.eligible)
+        parts.append(chances[np.arange(part.size), part.item])
+    return np.concatenate(parts)
+
+
 def _positives(model: RewardModel, visits: Visits) -> float:
     """Rewards that fell on the model's own choice."""
-    q = mean_probability(model, visits.x)
-    if visits.pool_items is not None:
-        q = np.where(visits.pool_items[visits.pool], q, -np.inf)
-    matched = q.argmax(axis=1) == visits.item
-    return float((visits.weight * visits.reward)[matched].sum())
+    matched = []
+    for rows in _blocks(visits.size, model.items):
+        part = visits.rows(rows)
+        q, eligible = mean_probability(model, part.x), part.eligible
+        if eligible is not None:
+            q = np.where(eligible, q, -np.inf)
+        matched.append(q.argmax(axis=1) == part.item)
+    return float((visits.weight * visits.reward)[np.concatenate(matched)].sum())
 
 
 def greedy_choice(score: Floats, allowed: Bools) -> Floats:
@@ -139,17 +169,18 @@ def q_at_position(
     return np.asarray(odds / (1 + odds))
 
 
-def unsupported_mass(target: Floats, earlier: Visits, later: Visits) -> float:
-    """Share of the target's later mass on (context cell, item) with < 30 earlier impressions."""
+def unsupported_mass(
+    choice: NDArray[np.int64], earlier: Visits, later: Visits, items: int
+) -> float:
+    """Share of the later choices `[M]` on (context cell, item) with < 30 earlier impressions."""
     cell_of = _cells(earlier.x)
-    size = (1 << _CELL_BITS, target.shape[1])
+    size = (1 << _CELL_BITS, items)
     seen = np.bincount(
-        cell_of(earlier.x) * size[1] + earlier.item, weights=earlier.weight,
-        minlength=size[0] * size[1],
+        cell_of(earlier.x) * items + earlier.item, weights=earlier.weight,
+        minlength=size[0] * items,
     ).reshape(size)  # fmt: skip
-    thin = seen[cell_of(later.x)] < LEAST_CELL_ROWS
-    mass = (target * thin).sum(axis=1)
-    return float(np.average(mass, weights=later.weight))
+    thin = seen[cell_of(later.x), choice] < LEAST_CELL_ROWS
+    return float(np.average(thin, weights=later.weight))
 
 
 def _cells(x: NDArray[np.float32]) -> Callable[[NDArray[np.float32]], NDArray[np.int64]]:
@@ -167,7 +198,8 @@ def _cells(x: NDArray[np.float32]) -> Callable[[NDArray[np.float32]], NDArray[np
 
 def _fixed_values(model: RewardModel, earlier: Visits) -> Floats:
     """The mean q of every item over the earlier contexts, `[A]`."""
-    rows = np.arange(0, earlier.size, -(-earlier.size // 20_000))
+    most = max(100, _MOST_CELLS // model.items)
+    rows = np.arange(0, earlier.size, -(-earlier.size // most))
     return np.asarray(mean_probability(model, earlier.x[rows]).mean(axis=0))
 
 

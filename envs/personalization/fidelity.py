@@ -23,7 +23,7 @@ from envs.personalization.evidence import (
     Evidence,
     q_at_position,
 )
-from envs.personalization.model import Floats, RewardModel, mean_probability, sigmoid
+from envs.personalization.model import Floats, RewardModel, logit_of, sigmoid
 from envs.personalization.visits import Visits
 
 VALUE_TOLERANCE = 0.10
@@ -40,8 +40,7 @@ def judge_model(
 
     `shift [M]` is what boredom takes off each row's logit, where the log has sessions.
     """
-    q = q_at_position(model, held_out, mean_probability(model, held_out.x), shift)
-    q = q[np.arange(held_out.size), held_out.item]
+    q = _shown_probability(model, held_out, shift)
     groups, curve = _group_checks(q, held_out)
     return FidelityReport(
         checks=(
@@ -53,6 +52,19 @@ def judge_model(
         ),
         curves=(curve,),
     )
+
+
+def _shown_probability(model: RewardModel, visits: Visits, shift: Floats | None) -> Floats:
+    """Mean over the members of q of the item shown, `[M]`."""
+    nobody, member = np.zeros(visits.size, np.int64), np.zeros(visits.size, np.int64)
+    first = np.mean(
+        [
+            sigmoid(logit_of(model, member + k, visits.x, visits.item, nobody))
+            for k in range(model.members)
+        ],
+        axis=0,
+    )
+    return q_at_position(model, visits, first[:, None], shift)[:, 0]
 
 
 def _count_check(name: str, q: Floats, visits: Visits, tolerance: float, level: float) -> Check:

@@ -18,7 +18,7 @@ from envs.core.calibration_folder import CalibrationError
 from envs.core.log import LogTable
 from envs.personalization.calibration import Part, PersonalizationCalibration
 from envs.personalization.ensemble import Fitted, fit_ensemble
-from envs.personalization.evidence import gather_evidence
+from envs.personalization.evidence import gather_evidence, shown_probability
 from envs.personalization.fidelity import judge_model
 from envs.personalization.logging_policy import LoggingEstimate, estimate_logging
 from envs.personalization.model import Bools, Floats
@@ -42,11 +42,10 @@ _BOREDOM_ROUNDS = 3  # effects and boredom take turns; they hardly disturb each 
 
 
 class Propensities(NamedTuple):
-    """Of the rows shown `[M]`, where they come from, and what the policy would do `[M, A]`."""
+    """Of the rows shown `[M]`, and where they come from."""
 
     earlier: Floats
     later: Floats
-    logging_later: Floats
     source: str
     identified: bool
 
@@ -84,7 +83,7 @@ def _fit(
 
     shift = _boredom_shift(gathered, later, first.terms, settings)
     evidence = gather_evidence(
-        first.fitted.model, earlier, later, propensities.later, propensities.logging_later,
+        first.fitted.model, earlier, later, propensities.later, own.policy,
         propensities.identified, rng, shift, second.fitted.model,
     )  # fmt: skip
     return PersonalizationCalibration(
@@ -190,14 +189,11 @@ def _propensities(
 ) -> Propensities:
     """Logged propensities; without them, those of the policies estimated on either part."""
     earlier, later = gathered.earlier, gathered.later
-    would = later_policy.policy.probabilities(later.x, later.eligible)
     if np.isfinite(earlier.propensity).all() and np.isfinite(later.propensity).all():
-        source = "propensities: as logged"
-        return Propensities(earlier.propensity, later.propensity, would, source, True)
-    shown = policy.policy.probabilities(earlier.x, earlier.eligible)
+        return Propensities(earlier.propensity, later.propensity, "propensities: as logged", True)
     estimated = [
-        np.maximum(chances[np.arange(len(chances)), part.item], _LEAST_PROPENSITY)
-        for part, chances in ((earlier, shown), (later, would))
+        np.maximum(shown_probability(estimate.policy, part), _LEAST_PROPENSITY)
+        for part, estimate in ((earlier, policy), (later, later_policy))
     ]
     randomised = policy.randomised and later_policy.randomised
     source = (
@@ -207,7 +203,7 @@ def _propensities(
         else "propensities: estimated, and who was shown what depends on the context: effects are "
         "assumed, not identified, unless the context holds everything that the choice went by"
     )
-    return Propensities(estimated[0], estimated[1], would, source, randomised)
+    return Propensities(estimated[0], estimated[1], source, randomised)
 
 
 def _remarks(fitted: Fitted, estimate: LoggingEstimate) -> list[str]:

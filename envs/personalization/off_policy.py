@@ -48,22 +48,22 @@ class PolicyValue:
 
 def policy_value(
     name: str,
-    target: Floats,
+    chosen: Floats,
+    direct: Floats,
     q: Floats,
-    item: Ints,
     propensity: Floats,
     reward: Floats,
     weight: Floats,
     unit: Ints,
     rng: Generator,
 ) -> PolicyValue:
-    """The value of a policy `target [M, A]` on rows whose model says `q [M, A]`."""
-    rows = np.arange(len(item))
-    ratio = target[rows, item] / propensity
-    direct = (target * q).sum(axis=1)
-    residual = reward - q[rows, item]
+    """The value of a policy on rows, all `[M]`.
+
+    `chosen` is pi(a | x) of the item shown, `direct` E_pi q(x, .), `q` that of the item shown.
+    """
+    ratio = chosen / propensity
     n = weight.sum()
-    robust = direct + ratio * residual
+    robust = direct + ratio * (reward - q)
     value = float((weight * robust).sum() / n)
     lift = value - float((weight * reward).sum() / n)
     values, lifts = _redrawn(unit, weight, robust, robust - reward, rng)

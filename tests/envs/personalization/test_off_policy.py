@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from envs.personalization.generator import PRESETS, truth_of
 from envs.personalization.model import Floats, Ints, drawn_items, mean_probability
-from envs.personalization.off_policy import PolicyValue, policy_value
+from envs.personalization.off_policy import PolicyValue
+from envs.personalization.off_policy import policy_value as value_of_rows
 
 ROWS = 15_000
 
@@ -21,6 +24,12 @@ def one_log(seed: int) -> tuple[Floats, Floats, Ints, Floats, Floats]:
     item = drawn_items(logging, rng)
     reward = (rng.random(ROWS) < q[np.arange(ROWS), item]).astype(np.float64)
     return q, logging, item, reward, greedy(q)
+
+
+def policy_value(name: str, target: Floats, q: Floats, item: Ints, *row: Any) -> PolicyValue:
+    """From whole matrices `[M, A]`."""
+    shown = np.arange(len(item)), item
+    return value_of_rows(name, target[shown], (target * q).sum(axis=1), q[shown], *row)
 
 
 def greedy(q: Floats) -> Floats:

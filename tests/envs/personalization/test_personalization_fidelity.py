@@ -33,7 +33,7 @@ def judged(
     """The report on a model of the default market, whose rates are six times as high here."""
     truth, rng = likely(), np.random.default_rng(seed)
     earlier, later = visits_of(truth, 2 * rows, rng), visits_of(truth, rows, rng)
-    logging = truth.logging.probabilities(later.x, None)
+    logging = truth.logging
     evidence = gather_evidence(model, earlier, later, later.propensity, logging, identified, rng)
     return judge_model(model, later, evidence), evidence.verdict
 
@@ -94,8 +94,7 @@ def test_a_choice_that_the_log_never_made_is_not_supported() -> None:
     logging = truth.logging._replace(bias=bias, uniform=0.0)
     hidden, rng = Truth(truth.model, truth.items, logging, truth.preset), np.random.default_rng(0)
     earlier, later = visits_of(hidden, 10_000, rng), visits_of(hidden, 10_000, rng)
-    would = logging.probabilities(later.x, None)
-    evidence = gather_evidence(model, earlier, later, later.propensity, would, True, rng)
+    evidence = gather_evidence(model, earlier, later, later.propensity, logging, True, rng)
     assert evidence.unsupported > 0.5
     assert evidence.verdict in (Verdict.UNSUPPORTED, Verdict.TOO_FEW_POSITIVES)
 

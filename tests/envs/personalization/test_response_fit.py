@@ -215,3 +215,13 @@ def test_an_item_never_shown_is_scored_by_its_features(truth: Truth) -> None:
     bias = fit_response(rows_of(visits), guess, 1).bias(guess)
     assert bias[19] == pytest.approx(model.bias[0, 19], abs=0.25)
     assert bias[19] > bias[:15].max(), "it is not held against it that nobody could show it"
+
+
+def test_many_items_are_fitted_as_few_are(truth: Truth, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Products item by item and gathered ones are two ways to the same sums.
+    rows = rows_of(visits_of(truth, 3_000, np.random.default_rng(10)))
+    one = fit_response(rows, no_guess(), 1)
+    monkeypatch.setattr("envs.personalization.response._MOST_RUNS", 0)
+    other = fit_response(rows, no_guess(), 1)
+    np.testing.assert_allclose(one.taste, other.taste, atol=1e-4)
+    np.testing.assert_allclose(one.item, other.item, atol=1e-4)
