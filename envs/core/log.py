@@ -90,7 +90,7 @@ def read_log(
     raw = _opened(path, schema, reader, reader_options or {}, bool(columns), problems)
     sha256 = _sha256(raw.files or (path,))
     request = [CANONICAL_FORM, sha256, schema.fingerprint, sorted((columns or {}).items())]
-    request += [reader, sorted((reader_options or {}).items()), raw.companions]
+    request += [reader, sorted((reader_options or {}).items())]
     key = hashlib.sha256(json.dumps(request).encode()).hexdigest()
     target = cache / f"{key}.parquet"
     table = load_table(target, schema, path.name)

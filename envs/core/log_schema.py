@@ -72,14 +72,14 @@ class RawLog:
     """A file opened for reading: its column names, and its rows as they are written there.
 
     `read(names, problems)` yields Arrow batches of those columns in file order; what it cannot
-    parse it records in `problems`. `companions` names what else the rows depend on, such as the
-    hash of a file beside it: a cached reading is reused only while it stays the same.
+    parse it records in `problems`. `files` are all the files that the rows come from, where that is
+    not the one file alone that was named.
     """
 
     names: tuple[str, ...]
     read: Callable[[Sequence[str], Problems], Iterator[Any]]
     notes: tuple[str, ...] = ()
-    companions: str = ""
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

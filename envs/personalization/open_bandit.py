@@ -6,7 +6,6 @@ table `item_context.csv` beside the log is joined as `item_...` columns.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,8 @@ def open_bandit(path: Path, _options: Mapping[str, int], problems: Problems) -> 
             "choose another reader",
         )
     context = [name for name in raw.names if name.strip() and name not in _NAMES.values()]
-    table, item_names, hash_of_items, notes = _item_table(path.with_name(ITEM_TABLE), problems)
+    beside = path.with_name(ITEM_TABLE)
+    table, item_names, notes = _item_table(beside, problems)
 
     def read(_wanted: Sequence[str], found: Problems) -> Iterator[Any]:
         rows = 0
@@ -55,13 +55,13 @@ def open_bandit(path: Path, _options: Mapping[str, int], problems: Problems) -> 
 
     names = (*_NAMES, "unit_id", *context, *item_names)
     unit = "visitors carry no id: every row counts as a visitor of its own"
-    return RawLog(names, read, (unit, *notes), companions=hash_of_items)
+    return RawLog(names, read, (unit, *notes), files=(path,) if table is None else (path, beside))
 
 
-def _item_table(path: Path, problems: Problems) -> tuple[Any, list[str], str, tuple[str, ...]]:
-    """The item table, its feature columns, the hash of its bytes, notes."""
+def _item_table(path: Path, problems: Problems) -> tuple[Any, list[str], tuple[str, ...]]:
+    """The item table, its feature columns, notes."""
     if not path.is_file():
-        return None, [], "", (f"no {ITEM_TABLE} beside the log: items have no features",)
+        return None, [], (f"no {ITEM_TABLE} beside the log: items have no features",)
     content = path.read_bytes()
     try:
         table = pa_csv.read_csv(pa.py_buffer(content))
@@ -78,7 +78,7 @@ def _item_table(path: Path, problems: Problems) -> tuple[Any, list[str], str, tu
             "copy it again, or take it away to read the log without item features",
         )
     names = [name for name in table.column_names if name.startswith("item_") and name != "item_id"]
-    return table, names, hashlib.sha256(content).hexdigest(), ()
+    return table, names, ()
 
 
 def _joined(item_id: Any, table: Any, names: Sequence[str]) -> dict[str, Any]:

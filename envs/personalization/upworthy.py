@@ -10,7 +10,6 @@ would tell the answer: they are shuffled.
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,7 +65,7 @@ def open_upworthy(path: Path, options: Mapping[str, int], problems: Problems) ->
         "arms are shuffled (the file has them sorted by clicks), and propensities are the shares "
         "of a test's impressions",
     )
-    return RawLog(_NAMES, read, notes, companions=hashlib.sha256(other.read_bytes()).hexdigest())
+    return RawLog(_NAMES, read, notes, files=(path, other))
 
 
 def _tests(n_path: Path, y_path: Path, problems: Problems) -> Tests:

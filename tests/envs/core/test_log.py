@@ -134,33 +134,21 @@ def test_a_schema_may_take_every_unmapped_column_as_context(read_lines: ReadLine
     assert named.names == ("timestamp", "price", "sold", "town")
 
 
-def sales_reader(companions: str) -> LogSchema:
+def sales_reader() -> LogSchema:
     """A reader of sales whose file keeps its own column names."""
 
     def opened(_path: Path, *_: object) -> RawLog:
         names = ("when", "price", "sold")
         rows = pa.record_batch({"when": ["2024-05-01"] * 2, "price": ["1"] * 2, "sold": ["1"] * 2})
-        return RawLog(names, lambda wanted, _: iter([rows.select(list(wanted))]), (), companions)
+        return RawLog(names, lambda wanted, _: iter([rows.select(list(wanted))]))
 
     reader = Reader(summary="", open=opened, takes_columns=True)
     return replace(SCHEMA, readers={"sales": reader})
 
 
 def test_a_reader_that_keeps_the_files_names_takes_a_mapping(read_lines: ReadLines) -> None:
-    table = read_lines(
-        "any", schema=sales_reader(""), reader="sales", columns={"timestamp": "when"}
-    )
+    table = read_lines("any", schema=sales_reader(), reader="sales", columns={"timestamp": "when"})
     assert table.names == ("timestamp", "price", "sold")
-
-
-def test_a_changed_companion_of_a_file_is_read_again(read_lines: ReadLines) -> None:
-    paths = [
-        read_lines(
-            "any", schema=sales_reader(version), reader="sales", columns={"timestamp": "when"}
-        ).path
-        for version in ("first", "first", "second")
-    ]
-    assert paths[0] == paths[1] != paths[2]
 
 
 def test_identical_rows_are_dropped_and_counted_when_an_id_names_them(
