@@ -68,7 +68,7 @@ def test_the_whole_line_runs_on_it_step_by_step(copy: Path) -> None:
 def test_the_demonstration_takes_it_and_bad_data_are_refused(copy: Path) -> None:
     finished = call(copy, "ppo_marketing", "demo", "pricing")
     assert finished.returncode == 0, finished.stderr
-    assert "value per day, EUR" in finished.stdout
+    assert "margin per day, EUR" in finished.stdout
     (copy / "bad.csv").write_text("timestamp,regular,price,bought\n2024-01-01,1,-3,2\n")
     refused = call(copy, "ppo_marketing", "validate", "pricing", copy / "bad.csv")
     assert refused.returncode == 3
