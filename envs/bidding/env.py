@@ -76,28 +76,16 @@ class BiddingEnv(WorldEnv):
     * v0: first version.
     """
 
-    def __init__(
-        self,
-        *,
-        world: BiddingWorld | None = None,
-        render_mode: str | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(world or make_world(**options), render_mode=render_mode)
+    @staticmethod
+    def world_of(**options: Any) -> BiddingWorld:
+        """As `make_world` says."""
+        return make_world(**options)
 
 
 class BiddingVectorEnv(WorldVectorEnv):
     """`marketing/Bidding-v0` for many copies at once; see `BiddingEnv`."""
 
-    def __init__(
-        self,
-        *,
-        num_envs: int = 1,
-        world: BiddingWorld | None = None,
-        reuse: bool = False,
-        **options: Any,
-    ) -> None:
-        super().__init__(world or make_world(**options), num_envs, reuse=reuse)
+    world_of = staticmethod(BiddingEnv.world_of)
 
 
 def make_world(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
 from envs.bidding.days import Days, rebuilt
+from envs.core.scenario import refuse_extremes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +24,7 @@ class BiddingScenario:
     response: float = 1.0
 
     def __post_init__(self) -> None:
-        problems = [
-            f"{knob.name} is {getattr(self, knob.name)}: it must be in [0.1, 10]"
-            for knob in fields(self)
-            if not 0.1 <= getattr(self, knob.name) <= 10
-        ]
-        if problems:
-            raise ValueError("; ".join(problems))
+        refuse_extremes(self)
 
 
 def changed_days(days: Days, scenario: BiddingScenario, bid_cap: float, click_value: float) -> Days:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
@@ -15,9 +14,10 @@ from envs.bidding import kernel
 from envs.bidding.days import Days
 from envs.bidding.kernel import BiddingState, Terms
 from envs.bidding.world import BiddingWorld
+from envs.core import rule as core
 from envs.core.world import Array
 
-R = TypeVar("R", bound="Heuristic")
+R = TypeVar("R", bound="core.Heuristic[BiddingWorld, BiddingState]")
 L = TypeVar("L")
 
 
@@ -28,28 +28,8 @@ class Controller(Protocol):
         """Log lambda `[n]`."""
 
 
-@dataclass(frozen=True)
-class Heuristic(ABC):
-    """A rule with nothing to choose, acting in the world as it is, unless it says otherwise."""
-
-    name: str
-
-    @property
-    def chosen(self) -> Mapping[str, float]:
-        """The parameters that tuning chose."""
-        return {}
-
-    def tuned(self: R, history: BiddingWorld, rng: Generator) -> R:
-        """The rule with what it takes from the days of history."""
-        return self
-
-    def arena(self, world: BiddingWorld, rng: Generator) -> BiddingWorld:
-        """The world as the rule acts in it."""
-        return world
-
-    @abstractmethod
-    def control(self, world: BiddingWorld, state: BiddingState, rng: Generator) -> Array:
-        """Log lambda `[n]`."""
+Heuristic = core.Heuristic[BiddingWorld, BiddingState]
+"""A rule that sets log lambda, `[n]`."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
@@ -14,6 +15,20 @@ from envs.core.world import Array, World
 RENDER_MODES = ("ansi", "rgb_array")
 
 
+def chosen_world(
+    world: World[Any] | None, world_of: Callable[..., World[Any]], options: Mapping[str, Any]
+) -> World[Any]:
+    """The world given, or the one that the options describe.
+
+    Raises ValueError where both are given: the options would change nothing.
+    """
+    if world is None:
+        return world_of(**options)
+    if options:
+        raise ValueError(f"a world was given, so {sorted(options)} would change nothing: drop them")
+    return world
+
+
 class WorldEnv(gymnasium.Env[Array, Array]):
     """One copy of a world behind the Gymnasium API; decision folders document the particulars.
 
@@ -23,15 +38,22 @@ class WorldEnv(gymnasium.Env[Array, Array]):
 
     metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # noqa: RUF012 - Gymnasium's own declaration
 
-    def __init__(self, world: World[Any], *, render_mode: str | None = None) -> None:
+    def __init__(
+        self, world: World[Any] | None = None, *, render_mode: str | None = None, **options: Any
+    ) -> None:
         if render_mode is not None and render_mode not in RENDER_MODES:
             raise ValueError(f"render_mode is {render_mode!r}: choose one of {RENDER_MODES}")
-        self.world = world
-        self.observation_space = world.observation_space
-        self.action_space = world.action_space
+        self.world = chosen_world(world, self.world_of, options)
+        self.observation_space = self.world.observation_space
+        self.action_space = self.world.action_space
         self.render_mode = render_mode
         self._state: Any = None
         self._trace: list[dict[str, float]] = []
+
+    @staticmethod
+    def world_of(**options: Any) -> World[Any]:
+        """The world that `gymnasium.make(id, **options)` asks for; every decision says which."""
+        raise NotImplementedError("give a world, or use a decision's own environment")
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

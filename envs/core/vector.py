@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.random import Generator
 
+from envs.core.env import chosen_world
 from envs.core.world import (
     Array,
     CompiledWorld,
@@ -32,8 +33,15 @@ class WorldVectorEnv(gymnasium.vector.VectorEnv[Array, Array, Array]):
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012 - Gymnasium's own declaration
 
-    def __init__(self, world: World[Any], num_envs: int, *, reuse: bool = False) -> None:
-        self.world = world
+    def __init__(
+        self,
+        world: World[Any] | None = None,
+        num_envs: int = 1,
+        *,
+        reuse: bool = False,
+        **options: Any,
+    ) -> None:
+        self.world = world = chosen_world(world, self.world_of, options)
         self.num_envs = num_envs
         self.single_observation_space = world.observation_space
         self.single_action_space = world.action_space
@@ -43,6 +51,11 @@ class WorldVectorEnv(gymnasium.vector.VectorEnv[Array, Array, Array]):
         self._state: Any = None
         self._compiled = world if isinstance(world, CompiledWorld) else None
         self._buffers = self._new_buffers()
+
+    @staticmethod
+    def world_of(**options: Any) -> World[Any]:
+        """The world that `gymnasium.make_vec(id, **options)` asks for."""
+        raise NotImplementedError("give a world, or use a decision's own environment")
 
     def _new_buffers(self) -> StepBuffers:
         n, shape = self.num_envs, self.world.observation_space.shape

@@ -13,7 +13,6 @@ from envs.core.vector import WorldVectorEnv
 from envs.personalization.session_world import SessionWorld
 from envs.personalization.settings import PersonalizationSettings
 from envs.personalization.truth import sample_settings, true_world
-from envs.personalization.world import PersonalizationWorld
 
 VISITORS_PER_DAY = 100
 """Of an environment made by `days`: enough that few copies play the same visitor."""
@@ -63,28 +62,16 @@ class PersonalizationEnv(WorldEnv):
     * v0: first version.
     """
 
-    def __init__(
-        self,
-        *,
-        world: PersonalizationWorld | None = None,
-        render_mode: str | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(world or make_world(sessions=False, **options), render_mode=render_mode)
+    @staticmethod
+    def world_of(**options: Any) -> Any:
+        """As `make_world` says."""
+        return make_world(sessions=False, **options)
 
 
 class PersonalizationVectorEnv(WorldVectorEnv):
     """`marketing/Personalization-v0` for many copies at once; see `PersonalizationEnv`."""
 
-    def __init__(
-        self,
-        *,
-        num_envs: int = 1,
-        world: PersonalizationWorld | None = None,
-        reuse: bool = False,
-        **options: Any,
-    ) -> None:
-        super().__init__(world or make_world(sessions=False, **options), num_envs, reuse=reuse)
+    world_of = staticmethod(PersonalizationEnv.world_of)
 
 
 def make_world(

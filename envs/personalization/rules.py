@@ -8,7 +8,7 @@ while they are judged.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.random import Generator
 
-from envs.core.world import Array, World
+from envs.core.rule import Heuristic
+from envs.core.world import Array
 from envs.personalization import learners
 from envs.personalization.model import CELLS_AT_ONCE, Floats, LoggedRows, SoftmaxPolicy, chunks
 from envs.personalization.session_world import SessionState, SessionWorld
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from envs.core.decision import Rule
 
 AnyWorld = PersonalizationWorld | SessionWorld
-R = TypeVar("R", bound="ItemRule")
 
 LEAST_IMPRESSIONS = 30.0
 """An item's own rate is not looked at before it was shown this often."""
@@ -40,23 +40,8 @@ EXPLORATIONS = (0.0, 0.001, 0.003, 0.01, 0.03)
 
 
 @dataclass(frozen=True)
-class ItemRule(ABC):
+class ItemRule(Heuristic[Any, Any]):
     """A rule that scores items; the best allowed one is shown."""
-
-    name: str
-
-    @property
-    def chosen(self) -> Mapping[str, float]:
-        """The parameters that tuning chose."""
-        return {}
-
-    def tuned(self: R, history: AnyWorld, rng: Generator) -> R:
-        """The rule with what it takes from the logged rows."""
-        return self
-
-    def arena(self, world: World[Any], rng: Generator) -> World[Any]:
-        """The world itself."""
-        return world
 
     @abstractmethod
     def scores(self, world: Any, state: Any, rng: Generator) -> Floats:

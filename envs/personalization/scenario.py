@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
+from envs.core.scenario import refuse_extremes
 from envs.personalization.model import RewardModel
 from envs.personalization.settings import SessionTerms
 
@@ -25,14 +26,7 @@ class PersonalizationScenario:
     leaving: float = 1.0
 
     def __post_init__(self) -> None:
-        problems = [
-            f"{knob.name} is {getattr(self, knob.name)}: it must be in [{low:g}, 10]"
-            for knob in fields(self)
-            for low in [0.0 if knob.name in ("taste", "boredom") else 0.1]
-            if not low <= getattr(self, knob.name) <= 10
-        ]
-        if problems:
-            raise ValueError("; ".join(problems))
+        refuse_extremes(self, may_vanish=("taste", "boredom"))
 
 
 def changed_model(model: RewardModel, scenario: PersonalizationScenario) -> RewardModel:

@@ -7,7 +7,6 @@ from typing import Any
 from envs.core.env import WorldEnv
 from envs.core.vector import WorldVectorEnv
 from envs.personalization.env import make_world
-from envs.personalization.session_world import SessionWorld
 
 
 class PersonalizationSessionEnv(WorldEnv):
@@ -62,25 +61,13 @@ class PersonalizationSessionEnv(WorldEnv):
     * v0: first version.
     """
 
-    def __init__(
-        self,
-        *,
-        world: SessionWorld | None = None,
-        render_mode: str | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(world or make_world(sessions=True, **options), render_mode=render_mode)
+    @staticmethod
+    def world_of(**options: Any) -> Any:
+        """As `make_world` says."""
+        return make_world(sessions=True, **options)
 
 
 class PersonalizationSessionVectorEnv(WorldVectorEnv):
     """`marketing/PersonalizationSession-v0` for many copies; see `PersonalizationSessionEnv`."""
 
-    def __init__(
-        self,
-        *,
-        num_envs: int = 1,
-        world: SessionWorld | None = None,
-        reuse: bool = False,
-        **options: Any,
-    ) -> None:
-        super().__init__(world or make_world(sessions=True, **options), num_envs, reuse=reuse)
+    world_of = staticmethod(PersonalizationSessionEnv.world_of)

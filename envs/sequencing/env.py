@@ -73,28 +73,16 @@ class SequencingEnv(WorldEnv):
     * v0: first version.
     """
 
-    def __init__(
-        self,
-        *,
-        world: SequencingWorld | None = None,
-        render_mode: str | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(world or make_world(**options), render_mode=render_mode)
+    @staticmethod
+    def world_of(**options: Any) -> SequencingWorld:
+        """As `make_world` says."""
+        return make_world(**options)
 
 
 class SequencingVectorEnv(WorldVectorEnv):
     """`marketing/Sequencing-v0` for many customers at once; see `SequencingEnv`."""
 
-    def __init__(
-        self,
-        *,
-        num_envs: int = 1,
-        world: SequencingWorld | None = None,
-        reuse: bool = False,
-        **options: Any,
-    ) -> None:
-        super().__init__(world or make_world(**options), num_envs, reuse=reuse)
+    world_of = staticmethod(SequencingEnv.world_of)
 
 
 def make_world(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
+from envs.core.scenario import refuse_extremes
 from envs.sequencing.tables import ResponseTables
 
 
@@ -26,13 +27,7 @@ class SequencingScenario:
     unsubscribe: float = 1.0
 
     def __post_init__(self) -> None:
-        problems = [
-            f"{knob.name} is {getattr(self, knob.name)}: it must be in [0.1, 10]"
-            for knob in fields(self)
-            if not 0.1 <= getattr(self, knob.name) <= 10
-        ]
-        if problems:
-            raise ValueError("; ".join(problems))
+        refuse_extremes(self)
 
 
 def changed_tables(tables: ResponseTables, scenario: SequencingScenario) -> ResponseTables:

@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from envs.core.world import Array
+from envs.core import rule as core
 from envs.sequencing.kernel import SequencingState
 from envs.sequencing.tables import ResponseTables
 from envs.sequencing.world import SequencingWorld
 
-R = TypeVar("R", bound="Heuristic")
+R = TypeVar("R", bound="core.Heuristic[SequencingWorld, SequencingState]")
 TUNING_CUSTOMERS = 2000  # paired differences of .1 % of the value then show
 
 
-@dataclass(frozen=True)
-class Heuristic(ABC):
-    """A rule with nothing to choose, acting in the world as it is, unless it says otherwise."""
-
-    name: str
-
-    @property
-    def chosen(self) -> Mapping[str, float]:
-        """The parameters that tuning chose."""
-        return {}
-
-    def tuned(self: R, history: SequencingWorld, rng: Generator) -> R:
-        """The rule with what it takes from history."""
-        return self
-
-    def arena(self, world: SequencingWorld, rng: Generator) -> SequencingWorld:
-        """The world as the rule acts in it."""
-        return world
-
-    @abstractmethod
-    def control(self, world: SequencingWorld, state: SequencingState, rng: Generator) -> Array:
-        """An action of every copy, `[n]`; what is not allowed becomes no contact."""
+Heuristic = core.Heuristic[SequencingWorld, SequencingState]
+"""A rule that chooses an action, `[n]`; what is not allowed becomes no contact."""
 
 
 def mean_value(world: SequencingWorld, rule: Heuristic, rng: Generator) -> float:

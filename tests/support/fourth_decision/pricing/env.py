@@ -47,24 +47,16 @@ class PricingEnv(WorldEnv):
     * v0: first version.
     """
 
-    def __init__(
-        self, *, world: PricingWorld | None = None, render_mode: str | None = None, **options: Any
-    ) -> None:
-        super().__init__(world or make_world(**options), render_mode=render_mode)
+    @staticmethod
+    def world_of(**options: Any) -> PricingWorld:
+        """As `make_world` says."""
+        return make_world(**options)
 
 
 class PricingVectorEnv(WorldVectorEnv):
     """`marketing/Pricing-v0` for many copies at once; see `PricingEnv`."""
 
-    def __init__(
-        self,
-        *,
-        num_envs: int = 1,
-        world: PricingWorld | None = None,
-        reuse: bool = False,
-        **options: Any,
-    ) -> None:
-        super().__init__(world or make_world(**options), num_envs, reuse=reuse)
+    world_of = staticmethod(PricingEnv.world_of)
 
 
 def make_world(
