@@ -38,6 +38,7 @@ verify: .venv/.installed  ## the full tables and every benchmark; takes hours
 		do $(BIN)/python -m benchmarks.$$name || exit 1; done
 	@test -d $(DATA) || echo 'not run: benchmarks on real logs (no folder $(DATA); set DATA=...)'
 	test ! -d $(DATA) || $(BIN)/python -m benchmarks.ipinyou_sam --data $(DATA)/ipinyou_sam
+	test ! -d $(DATA) || $(BIN)/python -m benchmarks.detailing_panel --data $(DATA)/bayesm_marketing
 	test ! -d $(DATA) || $(BIN)/python -m benchmarks.ipinyou_rlb --data $(DATA)/ipinyou_rlb \
 		--campaign 1458 2259 2261 2821 3358 3386 3427 3476 --out benchmarks/results/ipinyou_rlb.json
 

@@ -4,12 +4,13 @@ The gamma-Poisson filter of envs/sequencing/counts.py against a Poisson regressi
 response and calls. One step: every month from all before it. Multi-step: every month from month 15,
 predictions standing in for what was not seen; calls are known to both.
 
-    python -m benchmarks.detailing_panel
+    python -m benchmarks.detailing_panel --data DIR
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from envs.core.log import read_log
 from envs.sequencing.counts import CountHead, expected, fit_counts, seen, start
 from envs.sequencing.log import EVENTS
 
-PANEL = Path(__file__).parents[1] / "../shared/data/bayesm_marketing"
 FITTED_MONTHS = 15
 BOOTSTRAP = 2000
 Floats = NDArray[np.float64]
@@ -125,16 +125,15 @@ def compare(calls: Floats, y: Floats, rng: np.random.Generator) -> dict[str, Any
     return result
 
 
-def main() -> int:
-    if not PANEL.exists():
-        print(f"needs {PANEL} (bayesm_marketing)", file=sys.stderr)
-        return 3
-    calls, scripts = panel(PANEL, Path("data/cache"))
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True, help="the folder bayesm_marketing")
+    with tempfile.TemporaryDirectory() as cache:
+        calls, scripts = panel(parser.parse_args().data, Path(cache))
     result = compare(calls, scripts, np.random.default_rng(0))
     config = {"fitted_months": FITTED_MONTHS, "bootstrap": BOOTSTRAP, "seed": 0}
     write_result("detailing_panel", config, result)
-    return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()
