@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom
 
-from benchmarks.detailing_panel import PANEL, compare, panel
+from benchmarks.detailing_panel import compare, panel
 from envs.sequencing.counts import CountHead, expected, fit_counts, log_likelihood, seen, start
 
 
@@ -44,11 +44,10 @@ def test_nothing_bought_is_refused() -> None:
 
 
 def test_the_detailing_panel_is_foretold_better_than_by_a_lagged_regression(
+    shared_data: Path,
     tmp_path: Path,
 ) -> None:
-    if not PANEL.exists():
-        pytest.skip("needs ../shared/data/bayesm_marketing")
-    calls, scripts = panel(PANEL, tmp_path)
+    calls, scripts = panel(shared_data / "bayesm_marketing", tmp_path)
     assert calls.shape == (700, 23)
     result = compare(calls, scripts, np.random.default_rng(0))
     for horizon in ("one_step", "multi_step"):

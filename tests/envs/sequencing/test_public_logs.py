@@ -14,21 +14,15 @@ from envs.sequencing.fit import CalibrationError, fit
 from envs.sequencing.log import EVENTS
 from envs.sequencing.settings import SequencingSettings
 
-DATA = Path(__file__).parents[3] / "../shared/data"
-
 
 def read(path: Path, reader: str, cache: Path) -> LogTable:
     return read_log(path, EVENTS, reader=reader, cache=cache)
 
 
-def shared(name: str) -> Path:
-    if not (DATA / name).exists():
-        pytest.skip(f"needs ../shared/data/{name}")
-    return DATA / name
-
-
-def test_complete_journey_is_mailings_redemptions_and_baskets(tmp_path: Path) -> None:
-    log = read(shared("complete_journey"), "complete_journey", tmp_path)
+def test_complete_journey_is_mailings_redemptions_and_baskets(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    log = read(shared_data / "complete_journey", "complete_journey", tmp_path)
     columns = log.arrays(["customer_id", "event", "channel", "offer", "value"])
     contacts = columns["event"] == "contact"
     assert contacts.sum() > 6000
@@ -38,8 +32,10 @@ def test_complete_journey_is_mailings_redemptions_and_baskets(tmp_path: Path) ->
     assert columns["value"][columns["event"] == "purchase"].sum() == pytest.approx(233_000, rel=0.1)
 
 
-def test_complete_journey_is_calibrated_with_its_effects_called_assumed(tmp_path: Path) -> None:
-    log = read(shared("complete_journey"), "complete_journey", tmp_path)
+def test_complete_journey_is_calibrated_with_its_effects_called_assumed(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    log = read(shared_data / "complete_journey", "complete_journey", tmp_path)
     found = fit(log, SequencingSettings(), np.random.default_rng(0))
     assert found.verdict.startswith("verdict: effects assumed, not identified")
     assert found.notes[0] == found.verdict
@@ -51,9 +47,11 @@ def test_complete_journey_is_calibrated_with_its_effects_called_assumed(tmp_path
     assert {check.name for check in found.fidelity.failures} >= {"trajectories: two-sample AUC"}
 
 
-def test_the_detailing_panel_is_calls_and_prescriptions_by_month(tmp_path: Path) -> None:
-    log = read(shared("bayesm_marketing"), "detailing", tmp_path)
-    path = shared("bayesm_marketing") / "detailing_counts.csv.gz"
+def test_the_detailing_panel_is_calls_and_prescriptions_by_month(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    log = read(shared_data / "bayesm_marketing", "detailing", tmp_path)
+    path = shared_data / "bayesm_marketing" / "detailing_counts.csv.gz"
     with gzip.open(path, "rt") as file:
         rows = np.loadtxt(file, delimiter=",", skiprows=1)
     event = log.arrays(["event"])["event"]
@@ -66,8 +64,10 @@ def test_the_detailing_panel_is_calls_and_prescriptions_by_month(tmp_path: Path)
     assert found.verdict.startswith("verdict: effects assumed, not identified")
 
 
-def test_cdnow_is_purchases_alone_from_which_no_contact_can_be_learned(tmp_path: Path) -> None:
-    log = read(shared("cdnow") / "CDNOW_master.txt.gz", "cdnow", tmp_path)
+def test_cdnow_is_purchases_alone_from_which_no_contact_can_be_learned(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    log = read(shared_data / "cdnow" / "CDNOW_master.txt.gz", "cdnow", tmp_path)
     event = log.arrays(["event"])["event"]
     assert (event == "signup").sum() == 23_570
     assert (event == "purchase").sum() == 67_591, "purchases of one day count as one"
@@ -75,8 +75,8 @@ def test_cdnow_is_purchases_alone_from_which_no_contact_can_be_learned(tmp_path:
         fit(log, SequencingSettings(), np.random.default_rng(0))
 
 
-def test_starbucks_is_offers_views_and_transactions(tmp_path: Path) -> None:
-    log = read(shared("starbucks_simulated"), "starbucks", tmp_path)
+def test_starbucks_is_offers_views_and_transactions(shared_data: Path, tmp_path: Path) -> None:
+    log = read(shared_data / "starbucks_simulated", "starbucks", tmp_path)
     event = log.arrays(["event"])["event"]
     names, counts = np.unique(event.astype(str), return_counts=True)
     assert dict(zip(names.tolist(), counts.tolist(), strict=True)) == {

@@ -23,8 +23,6 @@ from envs.sequencing.purchasing import (
 PUBLISHED = BgNbd(r=0.243, alpha=4.414, a=0.793, b=2.426)
 """Fader, Hardie and Lee 2005, table 2: a tenth of the CDNOW cohort, weeks."""
 
-CDNOW = Path(__file__).parents[3] / "../shared/data/cdnow/CDNOW_master.txt.gz"
-
 
 def customers(x: float, t: float, end: float) -> Rhythm:
     return Rhythm(np.array([x]), np.array([t]), np.array([end]))
@@ -81,11 +79,13 @@ def test_a_log_of_single_purchases_says_nothing_of_rhythm() -> None:
 
 
 @pytest.fixture(scope="module")
-def cdnow(tmp_path_factory: pytest.TempPathFactory) -> tuple[np.ndarray, np.ndarray]:
-    if not CDNOW.exists():
-        pytest.skip("needs ../shared/data/cdnow (CDNOW_master.txt.gz)")
+def cdnow(
+    shared_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[np.ndarray, np.ndarray]:
     cache = tmp_path_factory.mktemp("cdnow")
-    log = read_log(CDNOW, EVENTS, cache=cache, reader="cdnow")
+    log = read_log(
+        shared_data / "cdnow" / "CDNOW_master.txt.gz", EVENTS, cache=cache, reader="cdnow"
+    )
     columns = log.arrays(["timestamp", "customer_id", "event"])
     bought = columns["event"] == "purchase"
     day = columns["timestamp"][bought].astype("datetime64[D]")
