@@ -35,7 +35,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-DecisionName = Annotated[str, typer.Argument(help="The decision type, e.g. as listed by `demo`.")]
+DecisionName = Annotated[str, typer.Argument(help="The decision type: a folder of envs/.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-c", help="A YAML file; flags override it.")
@@ -67,7 +67,9 @@ AcceptFidelity = Annotated[
 
 @app.command()
 def demo(
-    decision: Annotated[str | None, typer.Argument(help="The decision type.")] = None,
+    decision: Annotated[
+        str | None, typer.Argument(help="The decision type: a folder of envs/.")
+    ] = None,
     steps: Steps = None,
     seed: Seed = None,
     output: Output = None,
@@ -242,7 +244,9 @@ def evaluate(
 @app.command()
 def run(
     config_file: Annotated[Path | None, typer.Argument(help="A YAML file.")] = None,
-    decision: Annotated[str | None, typer.Option(help="The decision type.")] = None,
+    decision: Annotated[
+        str | None, typer.Option(help="The decision type: a folder of envs/.")
+    ] = None,
     log: Annotated[Path | None, typer.Option(help="The log; none: the built-in sample.")] = None,
     columns: Columns = None,
     reader: ReaderName = None,

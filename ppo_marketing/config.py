@@ -196,9 +196,16 @@ def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
 
 _IN_PLAIN_WORDS = {
     "tuple_type": "write a list, such as [0.5, 0.125]",
-    "extra_forbidden": "there is no such setting; see README.md for what there is",
-    "missing": "it must be given",
+    "missing": "it must be given, by a flag or in the file",
 }
+
+
+def _guess(name: str) -> str:
+    """The setting that a misspelt name most likely means, on whatever level."""
+    sections = (RunConfig, LogSection, TrainingSection, EvaluationSection)
+    known = {field for section in sections for field in section.model_fields}
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _listed(error: ValidationError) -> str:
@@ -206,6 +213,8 @@ def _listed(error: ValidationError) -> str:
     for problem in error.errors(include_url=False):
         place = ".".join(str(part) for part in problem["loc"]) or "together"
         said = _IN_PLAIN_WORDS.get(problem["type"], problem["msg"])
+        if problem["type"] == "extra_forbidden":
+            said = f"there is no such setting{_guess(str(problem['loc'][-1]))}"
         found = f"; found {problem['input']!r}" if problem["type"] != "missing" else ""
         lines.append(f"  {place}: {said}{found}")
     return "\n".join(lines)

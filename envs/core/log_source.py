@@ -46,7 +46,9 @@ def file_magic(path: Path, problems: Problems) -> bytes:
     """
     if not path.is_file():
         problems.refuse_file(
-            "no such file", "a CSV, CSV.gz or Parquet file", "check the path and its spelling"
+            "a folder, not a file" if path.is_dir() else "no such file",
+            "a CSV, CSV.gz or Parquet file",
+            "check the path and its spelling",
         )
     with path.open("rb") as file:
         magic = file.read(4)

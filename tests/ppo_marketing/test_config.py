@@ -40,7 +40,7 @@ def test_every_wrong_entry_is_listed_at_once(tmp_path: Path) -> None:
     path = write(tmp_path, "decision: bidding\nsed: 1\ntraining: {copies: none, steps: 5}\n")
     with pytest.raises(UserError) as refused:
         load_config(path, {})
-    for place in ("sed", "training.copies", "training.steps"):
+    for place in ("sed", "did you mean seed?", "training.copies", "training.steps"):
         assert place in str(refused.value)
 
 
