@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -241,6 +242,10 @@ def main() -> None:
             results[name]["under_three_minutes_a_seed"] = slowest < BAR_SECONDS
         config = {"seeds": arguments.seeds, "weeks": WEEKS, "training": training.model_dump()}
         write_result("sequencing_ppo", config, results)
+    sources = [name for name in ("generator", "calibration") if name in results]
+    missed = [name for name in sources if not results[name]["reached"]]
+    if missed:
+        sys.exit(f"below its bar: {', '.join(missed)}")
 
 
 if __name__ == "__main__":

@@ -102,12 +102,12 @@ def calibrate(decision: Decision, log: LogTable, settings: Any, seed: int) -> Ca
 
 def require_fidelity(calibration: Calibration, accepted_because: str | None) -> None:
     """Refuse to train on a simulator that does not reproduce the held-out days."""
-    failures = calibration.fidelity.failures
-    if failures and accepted_because is None:
+    if not calibration.fidelity.passed and accepted_because is None:
         listed = "\n".join(
             f"  {c.name}: {c.value:.4g}, allowed {c.low:.4g} to {c.high:.4g}: {c.meaning}"
-            for c in failures
+            for c in calibration.fidelity.failures
         )
+        listed = listed or "  the log supports no check at all"
         raise UserError(
             f"the simulator does not reproduce the held-out days; training on it is refused:\n"
             f"{listed}\nMend the log or the calibration; or accept it by name with "

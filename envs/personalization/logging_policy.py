@@ -39,7 +39,7 @@ def estimate_logging(
     bias = np.log(np.maximum(popular, 0.5) / popular.sum())
     plain = SoftmaxPolicy(bias, np.zeros((items, x.shape[1])), 0.0)
     if items > MOST_ITEMS_WITH_TASTE:
-        return LoggingEstimate(plain, True)
+        return LoggingEstimate(plain, False)  # not looked at, so nothing is claimed
     most_rows = max(LEAST_ROWS, MOST_CELLS // items)
     taken = np.arange(0, len(item), -(-len(item) // most_rows))
     sample, item, weight = x[taken].astype(np.float64), item[taken], weight[taken]

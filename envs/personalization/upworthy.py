@@ -62,8 +62,8 @@ def open_upworthy(path: Path, options: Mapping[str, int], problems: Problems) ->
         "tests=N for more)",
         f"impressions are dealt at random to {options['days']} pseudo-days: drift within a test "
         "cannot be seen",
-        "arms are shuffled (the file has them sorted by clicks), and propensities are the shares "
-        "of a test's impressions",
+        "arms are shuffled (the file has them sorted by clicks), and propensities are "
+        "estimated: the arms were randomised, their shares of a test's impressions are counted",
     )
     return RawLog(_NAMES, read, notes, files=(path, other))
 

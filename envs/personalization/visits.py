@@ -106,6 +106,7 @@ def gather(log: LogTable) -> Gathered:
         CalibrationError: what the log lacks for a calibration; every reason is named.
     """
     columns, notes = _columns(log)
+    columns = outcomes_apart(columns)
     context = [c for c in _context_names(log) if not c.startswith(ITEM_PREFIX)]
     ids, item = _numbered_items(columns["action_id"])
     day, judged_from, split = _days(log, columns)
@@ -146,6 +147,25 @@ def gather(log: LogTable) -> Gathered:
         judged_from=judged_from,
         notes=tuple(notes),
     )
+
+
+def outcomes_apart(columns: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Rows of several impressions with their mean reward become one row an outcome, 1 and 0.
+
+    A mean hides how much single impressions vary; n of them at rate r are n r ones and n (1 - r)
+    zeros.
+    """
+    shown, reward = column_or(columns, "impressions", 1.0), columns["reward"]
+    mixed = (shown > 1) & (reward > 0) & (reward < 1)
+    if not mixed.any():
+        return columns
+    twice = {name: np.concatenate([cells, cells[mixed]]) for name, cells in columns.items()}
+    rate, rows = reward[mixed], len(reward)
+    twice["reward"] = twice["reward"].copy()
+    twice["impressions"] = np.concatenate([shown, shown[mixed] * (1 - rate)])
+    twice["reward"][:rows][mixed], twice["reward"][rows:] = 1.0, 0.0
+    twice["impressions"][:rows][mixed] = shown[mixed] * rate
+    return twice
 
 
 def _context_names(log: LogTable) -> list[str]:

@@ -8,6 +8,7 @@ a log cannot support is not passed: it is left out and a note says so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +48,16 @@ class Judged(NamedTuple):
     notes: tuple[str, ...]
 
 
+REQUIRED = {
+    "head buy": "Whether purchases are foretold: too few happened to tell.",
+    "surfaces": "Whether rates are right by recency, frequency and action: too few cells to tell.",
+    "trajectories": "Whether simulated customers live like real ones: too few could be followed.",
+    "effect": "Whether contacts do what the simulator says: no effect could be compared with "
+    "decisions that were left to chance, so what contacts do is assumed.",
+}
+"""The families of checks without which nothing may be learned (MODELLING 3.3)."""
+
+
 class Part(NamedTuple):
     """Checks, curves and notes of one kind of test."""
 
@@ -81,13 +92,29 @@ def judge_simulator(
             *effect_checks(tables, menu, decided, None if propensity is None else propensity[known])
         ),
     ]
+    checks = [check for part in parts for check in part.checks]
     return Judged(
         FidelityReport(
-            checks=tuple(check for part in parts for check in part.checks),
+            checks=(*checks, *_unanswered(checks)),
             curves=tuple(curve for part in parts for curve in part.curves),
         ),
         tuple(note for part in parts for note in part.notes),
     )
+
+
+def _unanswered(checks: Sequence[Check]) -> list[Check]:
+    """A failed check for every question that the log must answer before anything learns from it.
+
+    What cannot be checked is not passed: whoever trains on it says so by name.
+    """
+    return [
+        Check(
+            name=f"{family}: not enough in the log", value=np.nan, low=0.0, high=0.0, n=0,
+            unit="comparisons", meaning=meaning,
+        )
+        for family, meaning in REQUIRED.items()
+        if not any(check.name.startswith(family) for check in checks)
+    ]  # fmt: skip
 
 
 def _head_checks(

@@ -31,27 +31,43 @@ def world(decision: Decision) -> World[Any]:
     return decision.true_world(decision.presets[0], 6, decision.sample_settings(), rng)
 
 
+@pytest.fixture(
+    scope="module",
+    params=[
+        (id_, module.split(".")[1]) for id_, (module, _) in sorted(envs.environments().items())
+    ],
+    ids=lambda param: f"{param[1]}-{param[0]}",
+)
+def env_id(request: pytest.FixtureRequest) -> str:
+    """Every registered environment: a decision may have several."""
+    return str(request.param[0])
+
+
 def masked_sample(env: gymnasium.Env[Any, Any], info: dict[str, Any]) -> Any:
     return env.action_space.sample(mask=info.get("action_mask"))
 
 
-def test_the_environment_passes_gymnasiums_checker_without_a_warning(decision: Decision) -> None:
-    env = gymnasium.make(decision.env_id, days=3)
+def test_the_card_names_a_registered_environment(decision: Decision) -> None:
+    assert decision.env_id in envs.environments()
+
+
+def test_the_environment_passes_gymnasiums_checker_without_a_warning(env_id: str) -> None:
+    env = gymnasium.make(env_id, days=3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(env.unwrapped, skip_render_check=False)
 
 
-def test_the_environment_passes_stable_baselines3s_checker(decision: Decision) -> None:
+def test_the_environment_passes_stable_baselines3s_checker(env_id: str) -> None:
     from stable_baselines3.common.env_checker import check_env as check_env_of_sb3
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        check_env_of_sb3(gymnasium.make(decision.env_id, days=3).unwrapped)
+        check_env_of_sb3(gymnasium.make(env_id, days=3).unwrapped)
 
 
-def test_the_environments_page_has_the_fixed_headings(decision: Decision) -> None:
-    page = type(gymnasium.make(decision.env_id, days=3).unwrapped).__doc__ or ""
+def test_the_environments_page_has_the_fixed_headings(env_id: str) -> None:
+    page = type(gymnasium.make(env_id, days=3).unwrapped).__doc__ or ""
     for heading in (
         "Description",
         "Action Space",
@@ -66,10 +82,8 @@ def test_the_environments_page_has_the_fixed_headings(decision: Decision) -> Non
         assert f"## {heading}\n" in page, heading
 
 
-def test_make_vec_gives_the_native_environment_with_same_step_autoreset(
-    decision: Decision,
-) -> None:
-    env = gymnasium.make_vec(decision.env_id, num_envs=5, days=3)
+def test_make_vec_gives_the_native_environment_with_same_step_autoreset(env_id: str) -> None:
+    env = gymnasium.make_vec(env_id, num_envs=5, days=3)
     assert isinstance(env.unwrapped, WorldVectorEnv)
     assert env.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
     observation, _ = env.reset(seed=1)
@@ -147,14 +161,14 @@ def test_every_observation_is_finite_and_inside_its_space(world: World[Any]) -> 
         assert np.isfinite(reward).all()
 
 
-def test_rendering_gives_text_and_a_picture(decision: Decision) -> None:
-    env = gymnasium.make(decision.env_id, days=2, render_mode="ansi")
+def test_rendering_gives_text_and_a_picture(env_id: str) -> None:
+    env = gymnasium.make(env_id, days=2, render_mode="ansi")
     _, info = env.reset(seed=0)
     env.step(masked_sample(env, info))
     text = env.render()
     assert isinstance(text, str)
     assert text.startswith("step 1 of")
-    picture_env = gymnasium.make(decision.env_id, days=2, render_mode="rgb_array")
+    picture_env = gymnasium.make(env_id, days=2, render_mode="rgb_array")
     _, info = picture_env.reset(seed=0)
     picture_env.step(masked_sample(picture_env, info))
     picture: Any = picture_env.render()
@@ -163,8 +177,8 @@ def test_rendering_gives_text_and_a_picture(decision: Decision) -> None:
     assert picture.std() > 0
 
 
-def test_an_unknown_render_mode_is_refused_with_the_ones_there_are(decision: Decision) -> None:
-    kind: Any = type(gymnasium.make(decision.env_id, days=2).unwrapped)
+def test_an_unknown_render_mode_is_refused_with_the_ones_there_are(env_id: str) -> None:
+    kind: Any = type(gymnasium.make(env_id, days=2).unwrapped)
     with pytest.raises(ValueError, match="choose one of"):
         kind(days=2, render_mode="hologram")
 

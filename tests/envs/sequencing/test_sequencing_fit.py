@@ -87,7 +87,8 @@ def test_without_propensities_they_are_estimated_and_effects_assumed(tmp_path: P
     assert found.propensities == "estimated"
     assert found.effects == "assumed, not identified"
     assert "assumed, not identified" in found.notes[0]
-    assert not any(check.name.startswith("effect") for check in found.fidelity.checks)
+    effects = [check for check in found.fidelity.checks if check.name.startswith("effect")]
+    assert [(check.n, check.passed) for check in effects] == [(0, False)]
     assert any("effects cannot be checked" in note for note in found.notes)
 
 
