@@ -129,7 +129,7 @@ def ppo_config(decision: Decision, training: TrainingSection) -> PPOConfig:
 
 
 def untrained(world: World[Any], config: PPOConfig, seed: int) -> Agent:
-    """The agent that training starts from: it does what the rule does."""
+    """The agent that training starts from: its action is the space's zero, whatever it sees."""
     return Agent.create(
         world.observation_space, world.action_space, config, stream(seed, UNTRAINED)
     )
@@ -146,7 +146,7 @@ def learn(
     on_update: Callable[[TrainingRow], None] | None = None,
     stop: StopSignal | None = None,
 ) -> TrainResult:
-    """Train PPO from the rule itself; fresh simulated episodes choose the best update."""
+    """Train PPO from the decision's start; fresh simulated episodes choose the best update."""
     shaped = training.regret and isinstance(training_world, HindsightWorld)
     env = (RegretVectorEnv if shaped else WorldVectorEnv)(training_world, training.copies)
     episodes = training.validation_episodes
