@@ -85,7 +85,11 @@ def demo(
         None,
         decision=name,
         seed=seed,
-        output=output or PROJECT / "data" / "runs" / f"demo-{name}",
+        output=output
+        or Path(os.environ.get("PPO_MARKETING_PROJECT", PROJECT))
+        / "data"
+        / "runs"
+        / f"demo-{name}",
         training={"total_steps": steps},
     )
     # A demonstration shows what this code does now, not what a checkpoint remembers.
@@ -282,6 +286,8 @@ def _run_and_show(config: RunConfig, json: bool) -> None:
         _show_judgement(summary.judgement, card, True)
         return
     _print(report.fidelity_table(summary.calibration.fidelity))
+    if not summary.calibration.fidelity.passed:
+        typer.echo(report.unsupported(summary.calibration, config.accept_failed_fidelity))
     _show_judgement(summary.judgement, card, False)
     best = summary.training.best_score
     typer.echo(

@@ -88,9 +88,9 @@ class RunConfig(BaseSettings):
 
     decision: str
     seed: int = Field(default=0, ge=0)
-    output: Path = PROJECT / "data" / "runs" / "latest"
     project: Path = PROJECT
-    """The folder that holds `mlruns/`."""
+    """The folder that holds `mlruns/` and `data/`."""
+    output: Path = Field(default_factory=lambda data: data["project"] / "data" / "runs" / "latest")
     log: LogSection = LogSection()
     environment: dict[str, Any] = Field(default_factory=dict)
     """Settings of the decision: budget, caps, targets."""
@@ -195,7 +195,7 @@ def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
 
 
 _IN_PLAIN_WORDS = {
-    "tuple_type": "write a list, such as [0.5, 0.125]",
+    "tuple_type": "write a list in brackets, [ ... ]",
     "missing": "it must be given, by a flag or in the file",
 }
 

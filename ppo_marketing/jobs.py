@@ -60,12 +60,19 @@ class Trained(NamedTuple):
 class Prepared(NamedTuple):
     """A log that was read whole, and the settings that go with it."""
 
+    decision: str
     log: LogTable
     settings: Any
 
     def about(self) -> dict[str, Any]:
         """Where the log came from, as kept beside what is fitted to it."""
-        return {"source": self.log.source, "sha256": self.log.sha256, "rows": self.log.rows}
+        log = self.log
+        return {
+            "decision": self.decision,
+            "source": log.source,
+            "sha256": log.sha256,
+            "rows": log.rows,
+        }
 
 
 def decision_named(name: str) -> Decision:
@@ -115,8 +122,10 @@ def calibrate(
 ) -> Calibration:
     """Fit the market to the log and keep it in `folder`."""
     prepared = _prepare(decision, config, reporter)
+    calibration = _calibrated(decision, prepared, config, reporter)
     with held_alone(folder.parent):
-        return _calibrated(decision, prepared, config, folder, reporter)
+        _keep_calibration(calibration, prepared, folder)
+    return calibration
 
 
 def _cache(project: Path) -> Path:
@@ -136,24 +145,39 @@ def _prepare(decision: Decision, config: RunConfig, reporter: Reporter) -> Prepa
     with reporter.stage("validating the log") as stage:
         log = pipeline.read(decision, section, _cache(config.project))
         stage.reach(1, f"{log.rows:,} rows")
-    return Prepared(log, settings if sample else pipeline.settle(decision, log, settings))
+    settled = settings if sample else pipeline.settle(decision, log, settings)
+    return Prepared(decision.name, log, settled)
 
 
 def _calibrated(
-    decision: Decision, prepared: Prepared, config: RunConfig, folder: Path, reporter: Reporter
+    decision: Decision, prepared: Prepared, config: RunConfig, reporter: Reporter
 ) -> Calibration:
+    """The fitted market; a log or settings that cannot be used are refused before any writing."""
     with reporter.stage("calibrating the simulator"):
         calibration = pipeline.calibrate(decision, prepared.log, prepared.settings, config.seed)
-        with pipeline.as_user_error():
-            calibration.save(folder)
-        write_atomically(folder / "settings.json", settings_text(prepared.settings).encode())
-        _write_json(folder / "log.json", prepared.about())
-        report.fidelity_figure(calibration.fidelity).savefig(folder / "fidelity.png", dpi=110)
+        pipeline.require_playable(calibration, prepared.settings)
     return calibration
+
+
+def _keep_calibration(calibration: Calibration, prepared: Prepared, folder: Path) -> None:
+    with pipeline.as_user_error():
+        calibration.save(folder)
+    write_atomically(folder / "settings.json", settings_text(prepared.settings).encode())
+    _write_json(folder / "log.json", prepared.about())
+    report.fidelity_figure(calibration.fidelity).savefig(folder / "fidelity.png", dpi=110)
+
+
+def _part_of(folder: Path, part: str) -> Path:
+    """The part of a run's folder, where the run's folder itself is named."""
+    inside = folder / part / f"{part}.json"
+    return inside.parent if inside.is_file() else folder
 
 
 def _load_calibration(decision: Decision, folder: Path) -> tuple[Calibration, Any]:
     """A calibration and the settings it was made with."""
+    made_for = read_json(folder / "log.json").get("decision") if folder.is_dir() else None
+    if made_for not in (None, decision.name):
+        raise UserError(f"{folder} is a calibration of {made_for}, not of {decision.name}")
     with pipeline.as_user_error():
         calibration = decision.load_calibration(folder)
         return calibration, load_settings(folder, decision.settings_type)
@@ -250,6 +274,8 @@ def evaluate(
         "config": config.as_values(),
         "settings": dataclasses.asdict(settings),
         "fidelity_passed": calibration.fidelity.passed,
+        "fidelity_failures": [check.name for check in calibration.fidelity.failures],
+        "notes": list(calibration.notes),
         **judgement.to_dict(),
     }
     _write_json(config.output / "evidence.json", record)
@@ -294,13 +320,12 @@ def run_line(config: RunConfig, reporter: Reporter) -> RunSummary:
     pipeline.ppo_config(decision, config.training)
     prepared = _prepare(decision, config, reporter)
     own = _identity(config, prepared.settings, prepared.log.sha256)
+    calibration = _calibrated(decision, prepared, config, reporter)
     with (
         _job(config, own),
         _tracked(decision, config, config.output.name, reporter) as run,
     ):
-        calibration = _calibrated(
-            decision, prepared, config, config.output / "calibration", reporter
-        )
+        _keep_calibration(calibration, prepared, config.output / "calibration")
         _record_calibration(run, calibration, prepared.about())
         trained = train(decision, calibration, prepared.settings, config, reporter, run)
         judgement = evaluate(
@@ -321,11 +346,13 @@ def train_only(
     decision: Decision, folder: Path, config: RunConfig, reporter: Reporter
 ) -> TrainResult:
     """`train`: from a saved calibration to a saved policy; an unfinished training is resumed."""
+    folder = _part_of(folder, "calibration")
     calibration, settings = _load_calibration(decision, folder)
     settings = build(
         decision.settings_type, {**vars(settings), **config.environment}, decision.name
     )
     pipeline.ppo_config(decision, config.training)
+    pipeline.require_playable(calibration, settings)
     pipeline.require_fidelity(calibration, config.accept_failed_fidelity)
     own = _identity(config, settings, folder_sha256(folder, "calibration.json"))
     with (
@@ -340,6 +367,7 @@ def evaluate_only(
     decision: Decision, folder: Path, policy_folder: Path, config: RunConfig, reporter: Reporter
 ) -> Judgement:
     """`evaluate`: a saved policy against a saved calibration."""
+    folder, policy_folder = _part_of(folder, "calibration"), _part_of(policy_folder, "policy")
     calibration, _ = _load_calibration(decision, folder)
     policy, start = load_policy(policy_folder), load_policy(policy_folder / START)
     with pipeline.as_user_error():

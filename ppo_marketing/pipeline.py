@@ -115,6 +115,12 @@ def require_fidelity(calibration: Calibration, accepted_because: str | None) -> 
         )
 
 
+def require_playable(calibration: Calibration, settings: Any) -> None:
+    """Refuse settings that only the calibrated market shows to be impossible."""
+    with as_user_error():
+        calibration.history_world(settings)
+
+
 def tuned_rules(
     decision: Decision, calibration: Calibration, settings: Any, seed: int
 ) -> tuple[Rule[Any], ...]:

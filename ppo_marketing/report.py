@@ -16,6 +16,9 @@ from ppo_marketing.ppo.run import TrainingRow
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+LARGEST_OPTIMISM = 0.10
+"""Of value in the training simulator over the judging one (MODELLING 5.2)."""
+
 KIND_WORDS = {
     "ceiling": "ceiling",
     "policy": "learned policy",
@@ -115,7 +118,11 @@ def _value_form(evidence: Evidence) -> str:
 
 
 def _title(row: Row) -> str:
-    named = {"policy": f"{row.name}, the learned policy", "rule": row.name}
+    named = {
+        "policy": f"{row.name}, the learned policy",
+        "rule": row.name,
+        "floor": f"{row.name} (floor)",
+    }
     return named.get(row.kind, KIND_WORDS[row.kind])
 
 
@@ -136,10 +143,8 @@ def conclusion(evidence: Evidence) -> str:
         f"ceiling, 95 % {100 * lift.low:+.2f} to {100 * lift.high:+.2f}."
     )
     if lift.value <= 0:
-        return (
-            f"{found} Keep the rule, or train longer: {left:.2f} points are left between that rule "
-            "and the ceiling."
-        )
+        rest = f" {left:.2f} points lie between it and the ceiling." if left > 0 else ""
+        return f"{found} Keep the rule.{rest}"
     closed = evidence.gap_closed
     return (
         f"{found} At most {left:.2f} points were to be gained over that rule; PPO gains "
@@ -164,6 +169,13 @@ def fidelity_table(report: FidelityReport) -> Table:
     return table
 
 
+def unsupported(calibration: Calibration, accepted: str | None) -> str:
+    """What stands before any finding on a simulator that failed its checks."""
+    failed = ", ".join(check.name for check in calibration.fidelity.failures)
+    reason = f"accepted by name: {accepted}" if accepted else "accepted when the policy was trained"
+    return f"The simulator failed its checks ({failed}); {reason}. What follows rests on it."
+
+
 def optimism(judgement: Judgement) -> str:
     """How much better the policy looks where it was trained."""
     there, here = (
@@ -172,9 +184,15 @@ def optimism(judgement: Judgement) -> str:
     return (
         f"Optimism: the policy reaches {100 * there:.2f} % of the ceiling in the simulator that it "
         f"was trained in and {100 * here:.2f} % in the one that judges. In value the gap is "
-        f"{100 * judgement.optimism_gap:+.1f} % (up to +10 % is acceptable), which also holds how "
-        "the two periods themselves differ."
+        f"{100 * judgement.optimism_gap:+.1f} %, which also holds how the two periods themselves "
+        f"differ; {_judged_gap(judgement.optimism_gap)}."
     )
+
+
+def _judged_gap(gap: float) -> str:
+    if gap > LARGEST_OPTIMISM:
+        return f"that is TOO MUCH (up to +{100 * LARGEST_OPTIMISM:.0f} %): do not rely on the value"
+    return f"up to +{100 * LARGEST_OPTIMISM:.0f} % is acceptable"
 
 
 def markdown(
@@ -186,6 +204,8 @@ def markdown(
 ) -> str:
     """The run's report as a page of Markdown."""
     parts = [f"# {decision.title}: {decision.question}", ""]
+    if not calibration.fidelity.passed:
+        parts += [f"**{unsupported(calibration, fidelity_accepted)}**", ""]
     parts += [conclusion(judgement.later), "", optimism(judgement), ""]
     for evidence in judgement.shown:
         parts += [_markdown_evidence(evidence, decision), ""]

@@ -29,6 +29,25 @@ def chosen_world(
     return world
 
 
+def checked_actions(actions: Any, space: gymnasium.Space[Any], n: int) -> Array:
+    """`n` actions as an array; compiled dynamics would read beyond their tables.
+
+    Raises ValueError where their number, type or range is wrong.
+    """
+    array = np.asarray(actions)
+    wanted = (n, *(space.shape or ()))
+    if array.shape != wanted:
+        raise ValueError(f"actions have shape {array.shape}: it must be {wanted}")
+    if isinstance(space, gymnasium.spaces.Discrete) and n > 0:
+        last = space.start + space.n - 1
+        if array.dtype.kind not in "iu" or array.min() < space.start or array.max() > last:
+            raise ValueError(
+                f"actions must be whole numbers from {space.start} to {last}; found "
+                f"{array.dtype} from {array.min()} to {array.max()}"
+            )
+    return array
+
+
 class WorldEnv(gymnasium.Env[Array, Array]):
     """One copy of a world behind the Gymnasium API; decision folders document the particulars.
 
@@ -66,7 +85,7 @@ class WorldEnv(gymnasium.Env[Array, Array]):
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Make one decision."""
-        batch = np.asarray(action)[None]
+        batch = checked_actions(np.asarray(action)[None], self.action_space, 1)
         control = self.world.control(self._state, batch)
         outcome = self.world.step(self._state, control, self.np_random)
         self._state = outcome.state

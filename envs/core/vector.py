@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.random import Generator
 
-from envs.core.env import chosen_world
+from envs.core.env import checked_actions, chosen_world
 from envs.core.world import (
     Array,
     CompiledWorld,
@@ -94,6 +94,7 @@ class WorldVectorEnv(gymnasium.vector.VectorEnv[Array, Array, Array]):
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
         """Advance every copy; copies that end restart within the same step."""
+        actions = checked_actions(actions, self.single_action_space, self.num_envs)
         if self._compiled:
             if not self.reuse:
                 self._buffers = self._new_buffers()

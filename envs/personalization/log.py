@@ -15,6 +15,7 @@ VISITS = LogSchema(
     name="visit log",
     columns=(
         Column(name="timestamp", kind="timestamp", unit="UTC"),
+        Column(name="impression_id", kind="id", unit="one per row", required=False, key=True),
         # Whoever was shown something: rows of one unit are never parted.
         Column(name="unit_id", kind="id", unit="visitor, customer or visit"),
         Column(name="action_id", kind="id", unit="item shown"),

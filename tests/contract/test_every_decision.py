@@ -161,6 +161,24 @@ def test_every_observation_is_finite_and_inside_its_space(world: World[Any]) -> 
         assert np.isfinite(reward).all()
 
 
+def test_actions_outside_the_space_are_refused_before_they_reach_the_dynamics(
+    env_id: str,
+) -> None:
+    one: Any = gymnasium.make(env_id, days=2).unwrapped
+    many: Any = gymnasium.make_vec(env_id, num_envs=4, days=2).unwrapped
+    one.reset(seed=0)
+    many.reset(seed=0)
+    good = many.action_space.sample()
+    with pytest.raises(ValueError, match="shape"):
+        many.step(good[:3])
+    if isinstance(one.action_space, gymnasium.spaces.Discrete):
+        for wrong in (-1, int(one.action_space.n), 10**9, 1.5):
+            with pytest.raises(ValueError, match="whole numbers from 0"):
+                one.step(wrong)
+            with pytest.raises(ValueError, match="whole numbers from 0"):
+                many.step(np.array([*good[:3], wrong]))
+
+
 def test_rendering_gives_text_and_a_picture(env_id: str) -> None:
     env = gymnasium.make(env_id, days=2, render_mode="ansi")
     _, info = env.reset(seed=0)

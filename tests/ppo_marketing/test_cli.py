@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from envs import decision_names
 from envs.bidding.fit import BiddingCalibration
 from ppo_marketing.config import PROJECT
 from ppo_marketing.files import held_alone
@@ -144,7 +145,7 @@ LOG = "sample.parquet"
         (("generate", "bidding", "-o", "x.parquet", "--preset", "calm"), {}, "choose one of"),
         (("generate", "bidding", "-o", "x.csv"), {}, "name a file x.parquet"),
         (("generate", "bidding", "-o", LOG, "--days", "1"), {}, "exists already"),
-        (("calibrate", "bidding", LOG, "--set", "tightness=0.1"), {}, "write a list"),
+        (("calibrate", "bidding", LOG, "--set", "tightness=0.1"), {}, "write a list in brackets"),
         (("train", "bidding", "--calibration", "nowhere"), {}, "no readable calibration.json"),
     ],
 )
@@ -180,6 +181,7 @@ def test_a_log_of_one_day_is_too_short_to_calibrate(tmp_path: Path) -> None:
     finished = call("calibrate", "bidding", path, "--output", tmp_path / "out")
     assert finished.returncode == 3
     assert "day" in finished.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_wrong_configuration_exits_with_3_and_says_what_is_allowed(tmp_path: Path) -> None:
@@ -228,8 +230,9 @@ def test_a_saved_policy_is_judged_alike_again(whole_line: tuple[Path, Any]) -> N
     folder, printed = whole_line
     again = found(
         call(
-            "evaluate", "bidding", "--calibration", folder / "out" / "calibration",
-            "--policy", folder / "out" / "policy", "--output", folder / "again", "--json",
+            # A run's own folder will do for both.
+            "evaluate", "bidding", "--calibration", folder / "out",
+            "--policy", folder / "out", "--output", folder / "again", "--json",
             PPO_MARKETING_PROJECT=str(folder),
         )
     )  # fmt: skip
@@ -278,6 +281,16 @@ def test_a_policy_is_not_judged_on_days_that_it_was_trained_on(
     )  # fmt: skip
     assert finished.returncode == 3
     assert "the policy has seen them" in finished.stderr
+
+
+def test_another_decisions_calibration_is_refused_by_name(
+    whole_line: tuple[Path, Any], tmp_path: Path
+) -> None:
+    other = next(name for name in decision_names() if name != "bidding")
+    calibration = whole_line[0] / "out" / "calibration"
+    finished = call("train", other, "--calibration", calibration, "-o", tmp_path / "out")
+    assert finished.returncode == 3
+    assert f"a calibration of bidding, not of {other}" in finished.stderr
 
 
 def test_a_second_job_in_the_same_folder_exits_with_75(

@@ -56,7 +56,8 @@ def test_a_loss_says_to_keep_the_rule_and_closes_no_gap() -> None:
     text = report.conclusion(evidence([8.0, 16.0], [9.0, 18.0], [10.0, 20.0]))
     assert "PPO earns less than" in text
     assert "Keep the rule" in text
-    assert "gains" not in text
+    assert "10.00 points lie between it and the ceiling" in text
+    assert "PPO gains" not in text
 
 
 def test_a_tie_has_no_chance_of_a_lift_and_no_negative_zero() -> None:
@@ -86,6 +87,12 @@ def test_the_optimism_is_told_as_a_share_and_in_value() -> None:
     assert "90.00 %" in text
     assert "80.00 %" in text
     assert "-43.8 %" in text
+    assert "is acceptable" in text
+
+
+def test_too_much_optimism_is_called_so() -> None:
+    there, here = evidence([19.0], [8.0], [20.0]), evidence([16.0], [15.0], [20.0])
+    assert "TOO MUCH" in report.optimism(Judgement(later=here, logged=None, earlier=there))
 
 
 def test_values_are_shown_to_four_digits_whatever_their_size() -> None:
