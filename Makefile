@@ -14,6 +14,10 @@ export OMP_WAIT_POLICY ?= passive
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
+.venv/.bench: .venv/.installed  # peers that benchmarks compare with; nothing that ships needs them
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	touch $@
+
 demo: .venv/.installed  ## the whole line on the built-in sample
 	$(BIN)/ppo-marketing demo $(DECISION)
 
@@ -30,7 +34,7 @@ check: .venv/.installed
 # Real logs for the benchmarks that read some; they are never part of this repository.
 DATA ?= ../shared/data
 
-verify: .venv/.installed  ## the full tables and every benchmark; takes hours
+verify: .venv/.bench  ## the full tables and every benchmark; takes hours
 	$(BIN)/python -m pytest -m 'verify or not verify'
 	for name in bidding_ppo bidding_rules env_throughput fidelity_gate kaplan_meier log_memory \
 		personalization_ppo personalization_random_log personalization_sessions reference_returns \
