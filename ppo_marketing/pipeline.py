@@ -1,7 +1,7 @@
 """The whole line on one screen: log -> calibrated world -> PPO -> evidence.
 
 Every arrow takes values and returns a value; files, the tracker and the terminal stay with the
-callers (`cli.py`), which hand in what they want to be told.
+callers (`jobs/`), which hand in what they want to be told.
 """
 
 from __future__ import annotations

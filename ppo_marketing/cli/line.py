@@ -1,0 +1,121 @@
+"""`demo` and `run`: the whole line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ppo_marketing.cli.options import (
+    AcceptFidelity,
+    Columns,
+    Json,
+    Output,
+    ReaderName,
+    ReaderOption,
+    Seed,
+    Setting,
+    Steps,
+    config_from,
+    log_flags,
+    named_values,
+)
+from ppo_marketing.cli.show import print_table, reporter, show_judgement
+
+if TYPE_CHECKING:
+    from ppo_marketing.config import RunConfig
+
+
+def demo(
+    decision: Annotated[
+        str | None, typer.Argument(help="The decision type: a folder of envs/.")
+    ] = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Run the whole line on the built-in sample and show what the policy earns."""
+    from envs import decision_names
+    from ppo_marketing import jobs
+    from ppo_marketing.config import PROJECT
+
+    name = decision or decision_names()[0]
+    config = config_from(
+        None,
+        decision=name,
+        seed=seed,
+        output=output
+        or Path(os.environ.get("PPO_MARKETING_PROJECT", PROJECT))
+        / "data"
+        / "runs"
+        / f"demo-{name}",
+        training={"total_steps": steps},
+    )
+    # A demonstration shows what this code does now, not what a checkpoint remembers.
+    jobs.forget_finished(config.output)
+    _run_and_show(config, json)
+
+
+def run(
+    config_file: Annotated[Path | None, typer.Argument(help="A YAML file.")] = None,
+    decision: Annotated[
+        str | None, typer.Option(help="The decision type: a folder of envs/.")
+    ] = None,
+    log: Annotated[Path | None, typer.Option(help="The log; none: the built-in sample.")] = None,
+    columns: Columns = None,
+    reader: ReaderName = None,
+    reader_option: ReaderOption = None,
+    steps: Steps = None,
+    setting: Setting = None,
+    seed: Seed = None,
+    output: Output = None,
+    accept_failed_fidelity: AcceptFidelity = None,
+    json: Json = False,
+) -> None:
+    """The whole line: log, calibration, training, evidence."""
+    config = config_from(
+        config_file,
+        decision=decision,
+        seed=seed,
+        output=output,
+        log=log_flags(log, columns, reader, reader_option),
+        training={"total_steps": steps},
+        environment=named_values(setting),
+        accept_failed_fidelity=accept_failed_fidelity,
+    )
+    _run_and_show(config, json)
+
+
+def _run_and_show(config: RunConfig, json: bool) -> None:
+    from ppo_marketing import jobs, report
+    from ppo_marketing.tracking import ui_command
+
+    card = jobs.decision_named(config.decision)
+    summary = jobs.run_line(config, reporter())
+    if json:
+        show_judgement(summary.judgement, card, True)
+        return
+    print_table(report.fidelity_table(summary.calibration.fidelity))
+    if not summary.calibration.fidelity.passed:
+        typer.echo(report.unsupported(summary.calibration, config.accept_failed_fidelity))
+    show_judgement(summary.judgement, card, False)
+    best = summary.training.best_score
+    typer.echo(
+        f"\ntrained in {summary.seconds_of_training:.0f} s"
+        + ("" if best is None else f" to {best:.4f} of the ceiling on its validation days")
+        + f"\nreport    {summary.output / 'report.md'}"
+        f"\npolicy    {summary.output / 'policy'}"
+        f"\nevidence  {summary.output / 'evidence.json'}"
+        f"\nMLflow    run {summary.run_id}: {ui_command(config.project)}"
+    )
+    for note in summary.calibration.notes:
+        typer.echo(f"note      {note}")
+    if config.log.path is None:
+        typer.echo(
+            f"next      {Path(sys.executable).with_name('ppo-marketing')} run --decision "
+            f"{config.decision} --log YOUR-LOG.csv --columns YOUR-COLUMNS.yaml"
+        )

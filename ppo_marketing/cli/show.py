@@ -1,0 +1,47 @@
+"""Results on stdout, as tables and sentences or as one JSON object; progress on stderr."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from envs.core.decision import Decision
+    from ppo_marketing.evaluation import Judgement
+    from ppo_marketing.progress import Reporter
+
+
+def show(json: bool, values: dict[str, Any], text: str) -> None:
+    """Print one JSON object, or the text."""
+    typer.echo(json_module.dumps(values, default=str) if json else text)
+
+
+def print_table(table: Any) -> None:
+    """Print a table as wide as the terminal, or as it needs in a pipe."""
+    from rich.console import Console
+
+    # A pipe has no width of its own; the table needs room for its intervals.
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def reporter() -> Reporter:
+    """Return what shows progress to people."""
+    from ppo_marketing.progress import TerminalReporter
+
+    return TerminalReporter()
+
+
+def show_judgement(judgement: Judgement, card: Decision, json: bool) -> None:
+    """Print who earns what on the later part, what they do and the conclusion."""
+    from ppo_marketing import report
+
+    if json:
+        show(True, judgement.to_dict(), "")
+        return
+    for evidence in judgement.shown:
+        print_table(report.evidence_table(evidence, card))
+    print_table(report.kpi_table(judgement.later, card))
+    typer.echo(f"\n{report.conclusion(judgement.later)}\n{report.optimism(judgement)}")

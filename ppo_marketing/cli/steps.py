@@ -1,0 +1,173 @@
+"""The line a step at a time: `generate`, `validate`, `calibrate`, `train`, `evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ppo_marketing.cli.options import (
+    AcceptFidelity,
+    Columns,
+    ConfigFile,
+    DecisionName,
+    Json,
+    Output,
+    ReaderName,
+    ReaderOption,
+    Seed,
+    Setting,
+    Steps,
+    config_from,
+    log_flags,
+    named_values,
+)
+from ppo_marketing.cli.show import print_table, reporter, show, show_judgement
+
+if TYPE_CHECKING:
+    pass
+
+
+def generate(
+    decision: DecisionName,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
+    preset: Annotated[str, typer.Option(help="The market to draw from.")] = "default",
+    days: Annotated[int, typer.Option(min=1, help="Length of the log.")] = 28,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    json: Json = False,
+) -> None:
+    """Write a sample log, drawn from the built-in market."""
+    from ppo_marketing import jobs
+
+    rows = jobs.generate(jobs.decision_named(decision), preset, days, seed, output)
+    show(json, {"path": str(output), "rows": rows}, f"{rows:,} rows written to {output}")
+
+
+def validate(
+    decision: DecisionName,
+    log: Annotated[Path, typer.Argument(help="CSV, CSV.gz or Parquet.")],
+    columns: Columns = None,
+    reader: ReaderName = None,
+    reader_option: ReaderOption = None,
+    json: Json = False,
+) -> None:
+    """Check a log whole; every problem is listed at once."""
+    from ppo_marketing import jobs
+
+    config = config_from(
+        None, decision=decision, log=log_flags(log, columns, reader, reader_option)
+    )
+    found = jobs.validate(jobs.decision_named(config.decision), config.log, config.project)
+    show(
+        json,
+        found,
+        "\n".join(
+            f"{name:<20}{'; '.join(value) if isinstance(value, list) else value}"
+            for name, value in found.items()
+        ),
+    )
+
+
+def calibrate(
+    decision: DecisionName,
+    log: Annotated[Path | None, typer.Argument(help="The log; none: the built-in sample.")] = None,
+    columns: Columns = None,
+    reader: ReaderName = None,
+    reader_option: ReaderOption = None,
+    setting: Setting = None,
+    config_file: ConfigFile = None,
+    seed: Seed = None,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Fit the simulator to a log and say whether it can be believed."""
+    from ppo_marketing import jobs, report
+
+    config = config_from(
+        config_file,
+        decision=decision,
+        seed=seed,
+        output=output,
+        log=log_flags(log, columns, reader, reader_option),
+        environment=named_values(setting),
+    )
+    calibration = jobs.calibrate(
+        jobs.decision_named(config.decision), config, config.output / "calibration", reporter()
+    )
+    if not json:
+        print_table(report.fidelity_table(calibration.fidelity))
+        for note in calibration.notes:
+            typer.echo(f"note: {note}", err=True)
+    show(
+        json,
+        {"folder": str(config.output / "calibration"), **calibration.fidelity.as_dict()},
+        f"the calibration is in {config.output / 'calibration'}",
+    )
+
+
+def train(
+    decision: DecisionName,
+    calibration: Annotated[Path, typer.Option(help="The folder that `calibrate` wrote.")],
+    steps: Steps = None,
+    setting: Setting = None,
+    config_file: ConfigFile = None,
+    seed: Seed = None,
+    output: Output = None,
+    accept_failed_fidelity: AcceptFidelity = None,
+    json: Json = False,
+) -> None:
+    """Train PPO through a calibrated simulator; run again to resume."""
+    from ppo_marketing import jobs
+
+    config = config_from(
+        config_file,
+        decision=decision,
+        seed=seed,
+        output=output,
+        training={"total_steps": steps},
+        environment=named_values(setting),
+        accept_failed_fidelity=accept_failed_fidelity,
+    )
+    result = jobs.train_only(jobs.decision_named(config.decision), calibration, config, reporter())
+    last = result.history[-1]
+    found = {
+        "policy": str(config.output / "policy"),
+        "steps": last.steps,
+        "seconds": last.seconds,
+        "steps_per_second": last.steps / last.seconds,
+        "validation_share_of_ceiling": result.best_score,
+        "best_update": result.best_update,
+    }
+    show(
+        json,
+        found,
+        f"{last.steps:,} steps in {last.seconds:.1f} s; the best update was {result.best_update} "
+        f"of {last.update} with {result.best_score:.4f} of the ceiling on validation days\n"
+        f"the policy is in {config.output / 'policy'}",
+    )
+
+
+def evaluate(
+    decision: DecisionName,
+    calibration: Annotated[Path, typer.Option(help="The folder that `calibrate` wrote.")],
+    policy: Annotated[Path, typer.Option(help="The folder that `train` wrote.")],
+    config_file: ConfigFile = None,
+    episodes: Annotated[int | None, typer.Option(help="Simulated episodes to judge on.")] = None,
+    seed: Seed = None,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Judge a policy on days never seen, beside ceiling, floor and every tuned rule."""
+    from ppo_marketing import jobs
+
+    config = config_from(
+        config_file,
+        decision=decision,
+        seed=seed,
+        output=output,
+        evaluation={"episodes": episodes},
+    )
+    card = jobs.decision_named(config.decision)
+    judgement = jobs.evaluate_only(card, calibration, policy, config, reporter())
+    show_judgement(judgement, card, json)

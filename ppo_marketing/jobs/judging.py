@@ -1,0 +1,114 @@
+"""Judging a policy on what was held out and keeping the evidence."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from envs.core.decision import Calibration, Decision
+from envs.core.settings import load_settings
+from ppo_marketing import pipeline, report
+from ppo_marketing.config import RunConfig
+from ppo_marketing.errors import UserError
+from ppo_marketing.evaluation import Judgement
+from ppo_marketing.files import held_alone, read_json
+from ppo_marketing.jobs.calibration import load_calibration, record_calibration
+from ppo_marketing.jobs.folder import part_of, tracked, write_json
+from ppo_marketing.jobs.training import START
+from ppo_marketing.ppo.agent import Agent
+from ppo_marketing.ppo.checkpoint import load_policy, write_atomically
+from ppo_marketing.progress import Reporter
+from ppo_marketing.tracking import Run
+
+
+def evaluate_only(
+    decision: Decision, folder: Path, policy_folder: Path, config: RunConfig, reporter: Reporter
+) -> Judgement:
+    """`evaluate`: a saved policy against a saved calibration."""
+    folder, policy_folder = part_of(folder, "calibration"), part_of(policy_folder, "policy")
+    calibration, _ = load_calibration(decision, folder)
+    policy, start = load_policy(policy_folder), load_policy(policy_folder / START)
+    with pipeline.as_user_error():
+        settings: Any = load_settings(policy_folder, decision.settings_type)
+    _refuse_seen_days(policy_folder, calibration)
+    with (
+        held_alone(config.output),
+        tracked(decision, config, f"evaluate {policy_folder.name}", reporter) as run,
+    ):
+        record_calibration(run, calibration, read_json(folder / "log.json"))
+        return evaluate(decision, calibration, settings, policy, start, config, reporter, run)
+
+
+def evaluate(
+    decision: Decision,
+    calibration: Calibration,
+    settings: Any,
+    policy: Agent,
+    start: Agent,
+    config: RunConfig,
+    reporter: Reporter,
+    run: Run,
+) -> Judgement:
+    """Judge a policy on the later part of the log and keep the evidence."""
+    with reporter.stage("judging on what was held out"):
+        rules = pipeline.tuned_rules(decision, calibration, settings, config.seed)
+        judgement = pipeline.judge_policy(
+            decision, calibration, settings, policy, start, rules, config.evaluation, config.seed
+        )
+    record = {
+        "decision": decision.name,
+        "data_sha256": calibration.data_sha256,
+        "config": config.as_values(),
+        "settings": dataclasses.asdict(settings),
+        "fidelity_passed": calibration.fidelity.passed,
+        "fidelity_failures": [check.name for check in calibration.fidelity.failures],
+        "notes": list(calibration.notes),
+        **judgement.to_dict(),
+    }
+    write_json(config.output / "evidence.json", record)
+    run.json("evidence", record)
+    run.metrics(_headline(judgement), config.training.total_steps)
+    page = report.markdown(
+        decision,
+        judgement,
+        calibration,
+        dataclasses.asdict(settings),
+        config.accept_failed_fidelity,
+    )
+    write_atomically(config.output / "report.md", page.encode())
+    for name, figure in {
+        "fidelity.png": report.fidelity_figure(calibration.fidelity),
+        "evidence.png": report.evidence_figure(judgement.later),
+    }.items():
+        figure.savefig(config.output / name, dpi=110)
+    run.figure("evidence.png", report.evidence_figure(judgement.later))
+    return judgement
+
+
+def _headline(judgement: Judgement) -> dict[str, float]:
+    later = judgement.later
+    best = later.row(later.best_rule)
+    assert best.policy_lift is not None
+    return {
+        "evidence.share_of_ceiling": later.policy.share_of_ceiling.value,
+        "evidence.best_rule_share": best.share_of_ceiling.value,
+        "evidence.lift_over_best_rule": best.policy_lift.value,
+        "evidence.lift_low": best.policy_lift.low,
+        "evidence.lift_high": best.policy_lift.high,
+        "evidence.gap_closed": later.gap_closed.value,
+        "evidence.headroom": later.headroom,
+        "evidence.optimism_gap": judgement.optimism_gap,
+    }
+
+
+def _refuse_seen_days(policy_folder: Path, calibration: Calibration) -> None:
+    """Refuse to judge a policy on days that it was trained on."""
+    seen = read_json(policy_folder / "trained-on.json")
+    if date.fromisoformat(seen["before"]) > calibration.judged_from:
+        raise UserError(
+            f"the policy in {policy_folder} was trained on days before {seen['before']}, and this "
+            f"calibration judges on days from {calibration.judged_from} on: the policy has seen "
+            f"them. Calibrate on a log whose last third begins on {seen['before']} or later"
+        )

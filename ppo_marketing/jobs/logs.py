@@ -1,0 +1,98 @@
+"""Reading a log whole, or drawing the built-in sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow.parquet as pq
+
+from envs import load_decision
+from envs.core.decision import Decision
+from envs.core.log import LogTable
+from ppo_marketing import pipeline
+from ppo_marketing.config import LogSection, RunConfig
+from ppo_marketing.errors import UserError
+from ppo_marketing.files import made, written_whole
+from ppo_marketing.progress import Reporter
+
+
+class Prepared(NamedTuple):
+    """A log that was read whole, and the settings that go with it."""
+
+    decision: str
+    log: LogTable
+    settings: Any
+
+    def about(self) -> dict[str, Any]:
+        """Where the log came from, as kept beside what is fitted to it."""
+        log = self.log
+        return {
+            "decision": self.decision,
+            "source": log.source,
+            "sha256": log.sha256,
+            "rows": log.rows,
+        }
+
+
+def decision_named(name: str) -> Decision:
+    """The card; an unknown name is the user's error."""
+    with pipeline.as_user_error():
+        return load_decision(name)
+
+
+def generate(decision: Decision, preset: str, days: int, seed: int, path: Path) -> int:
+    """Write the built-in sample to a new Parquet file and return its rows."""
+    if path.suffix != ".parquet":
+        raise UserError(f"a sample is written as Parquet: name a file {path.stem}.parquet")
+    if path.exists():
+        raise UserError(f"{path} exists already: choose another name, or delete it")
+    return _write_sample(decision, preset, days, seed, path)
+
+
+def _write_sample(decision: Decision, preset: str, days: int, seed: int, path: Path) -> int:
+    if preset not in decision.presets:
+        known = ", ".join(decision.presets)
+        raise UserError(f"there is no preset {preset!r} of {decision.name}: choose one of {known}")
+    table = decision.generate(preset, days, pipeline.stream(seed, pipeline.SAMPLE))
+    made(path.parent)
+    with written_whole(path) as temporary:
+        pq.write_table(table, temporary, write_page_checksum=True)
+    return int(table.num_rows)
+
+
+def validate(decision: Decision, section: LogSection, project: Path) -> dict[str, Any]:
+    """Read a log whole and say what it holds."""
+    log = pipeline.read(decision, section, _cache(project))
+    return {
+        "source": log.source,
+        "sha256": log.sha256,
+        "rows": log.rows,
+        "duplicates_dropped": log.duplicates_dropped,
+        "first": log.first.isoformat(),
+        "last": log.last.isoformat(),
+        "days": len(log.days()),
+        "columns": list(log.names),
+        "notes": list(log.notes),
+    }
+
+
+def prepare(decision: Decision, config: RunConfig, reporter: Reporter) -> Prepared:
+    """The log, read whole; of a user's own log nothing is written outside the cache."""
+    section, sample = config.log, config.log.path is None
+    settings = pipeline.given_settings(decision, config.environment, sample=sample)
+    if sample:
+        path = config.output / "sample-log.parquet"
+        with reporter.stage(f"generating a sample log of {section.days} days") as stage:
+            rows = _write_sample(decision, section.preset, section.days, config.seed, path)
+            stage.reach(1, f"{rows:,} rows")
+        section = section.model_copy(update={"path": path})
+    with reporter.stage("validating the log") as stage:
+        log = pipeline.read(decision, section, _cache(config.project))
+        stage.reach(1, f"{log.rows:,} rows")
+    settled = settings if sample else pipeline.settle(decision, log, settings)
+    return Prepared(decision.name, log, settled)
+
+
+def _cache(project: Path) -> Path:
+    return project / "data" / "cache"

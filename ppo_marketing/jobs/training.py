@@ -1,0 +1,118 @@
+"""Training through a calibrated simulator and keeping the policy with its start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from envs.core.decision import Calibration, Decision
+from envs.core.settings import settings_text
+from envs.core.world import Array
+from ppo_marketing import pipeline, report
+from ppo_marketing.config import RunConfig, build
+from ppo_marketing.files import folder_sha256, read_json
+from ppo_marketing.jobs.calibration import load_calibration, record_calibration
+from ppo_marketing.jobs.folder import identity, job, part_of, tracked, write_json
+from ppo_marketing.ppo.agent import Agent
+from ppo_marketing.ppo.checkpoint import save_policy, write_atomically
+from ppo_marketing.ppo.run import TrainingRow
+from ppo_marketing.ppo.signals import stop_on_signals
+from ppo_marketing.ppo.train import TrainResult
+from ppo_marketing.progress import Reporter
+from ppo_marketing.tracking import Run
+
+START = "start"
+"""Where a policy's folder keeps the agent that training started from."""
+
+
+class Trained(NamedTuple):
+    """A training's result, the agent it started from and the settings that both act under."""
+
+    result: TrainResult
+    start: Agent
+    settings: Any
+
+
+def train_only(
+    decision: Decision, folder: Path, config: RunConfig, reporter: Reporter
+) -> TrainResult:
+    """`train`: from a saved calibration to a saved policy; an unfinished training is resumed."""
+    folder = part_of(folder, "calibration")
+    calibration, settings = load_calibration(decision, folder)
+    settings = build(
+        decision.settings_type, {**vars(settings), **config.environment}, decision.name
+    )
+    pipeline.ppo_config(decision, config.training)
+    pipeline.require_playable(calibration, settings)
+    pipeline.require_fidelity(calibration, config.accept_failed_fidelity)
+    own = identity(config, settings, folder_sha256(folder, "calibration.json"))
+    with (
+        job(config, own),
+        tracked(decision, config, f"train {config.output.name}", reporter) as run,
+    ):
+        record_calibration(run, calibration, read_json(folder / "log.json"))
+        return train(decision, calibration, settings, config, reporter, run).result
+
+
+def train(
+    decision: Decision,
+    calibration: Calibration,
+    settings: Any,
+    config: RunConfig,
+    reporter: Reporter,
+    run: Run,
+) -> Trained:
+    """Train through the calibrated simulator and keep the policy with its start."""
+    pipeline.require_fidelity(calibration, config.accept_failed_fidelity)
+    with reporter.stage("tuning the rules on history"):
+        rules = pipeline.tuned_rules(decision, calibration, settings, config.seed)
+        settings = pipeline.anchored(decision, settings, rules)
+    total = config.training.total_steps
+
+    with reporter.stage("training PPO", total) as stage, stop_on_signals() as stop:
+        stage.reach(0, "compiling")
+
+        def on_update(row: TrainingRow) -> None:
+            stage.reach(row.steps, f"{row.steps_per_second:,.0f} steps/s")
+            run.metrics(row.metrics(), row.steps)
+
+        result = pipeline.learn_from_calibration(
+            decision, calibration, settings, config.training, config.seed,
+            checkpoint=config.output / "checkpoint.pt", on_update=on_update, stop=stop,
+        )  # fmt: skip
+    start = pipeline.untrained(
+        calibration.history_world(settings),
+        pipeline.ppo_config(decision, config.training),
+        config.seed,
+    )
+    trained = Trained(result, start, settings)
+    folder = config.output / "policy"
+    _keep_policy(trained, calibration, folder)
+    example = _observations(calibration, settings, config.seed)
+    action = result.best.act(example, np.random.default_rng(config.seed), deterministic=True)
+    run.policy(folder, observation_example=example, action_example=action)
+    run.figure("training.png", report.training_figure(result.history))
+    return trained
+
+
+def _observations(calibration: Calibration, settings: Any, seed: int) -> Array:
+    """A few real observations, `[n, obs]`: what the stored model is checked with."""
+    world = calibration.history_world(settings)
+    rng = np.random.default_rng(seed)
+    state = world.initial(min(8, world.episodes), rng)
+    space = world.action_space
+    idle = np.zeros((len(world.observe(state)), *(space.shape or ())), space.dtype)
+    for _ in range(world.horizon // 2):
+        state = world.step(state, world.control(state, idle), rng).state
+    return world.observe(state)
+
+
+def _keep_policy(trained: Trained, calibration: Calibration, folder: Path) -> None:
+    """Write the policy, its start, the settings they act under and what they were trained on."""
+    save_policy(trained.start, folder / START)
+    save_policy(trained.result.best, folder)
+    write_atomically(folder / "settings.json", settings_text(trained.settings).encode())
+    seen = {"data_sha256": calibration.data_sha256, "before": calibration.judged_from.isoformat()}
+    write_json(folder / "trained-on.json", seen)
