@@ -31,7 +31,8 @@ KIND_WORDS = {
 
 def evidence_table(evidence: Evidence, decision: Decision) -> Table:
     """One row an actor: value an episode, share of the ceiling, lift of the policy over it."""
-    table = Table(title=f"{evidence.world} ({_count(evidence)})", title_justify="left")
+    title = f"{evidence.world} ({_count(evidence, decision)})"
+    table = Table(title=title, title_justify="left")
     form = _value_form(evidence)
     table.add_column("who decides")
     table.add_column(f"{_value_heading(evidence, decision)} [95 %]", justify="right")
@@ -72,20 +73,28 @@ def _kpi_lines(evidence: Evidence, decision: Decision) -> list[tuple[str, list[s
     rows = [row for row in evidence.rows if _is_compared(row, evidence)]
     currency = evidence.policy.value.unit
 
-    def unit(name: str) -> str:
-        return {"": "", "currency": f", {currency}"}.get(name, f", {name}")
+    def heading(label: str, unit: str) -> str:
+        named = currency if unit == "currency" else unit
+        return label if named in ("", label.lower()) else f"{label}, {named}"
 
     lines = [
-        (f"{kpi.label}{unit(kpi.unit)}", [f"{row.kpis[kpi.name]:,.4g}" for row in rows])
+        (heading(kpi.label, kpi.unit), [_digits(row.kpis[kpi.name]) for row in rows])
         for kpi in decision.kpis
     ]
     for ratio in decision.ratios:
         numbers = []
         for row in rows:
             below = row.kpis[ratio.denominator]
-            numbers.append(f"{row.kpis[ratio.numerator] / below:.4g}" if below else "-")
-        lines.append((f"{ratio.label}{unit(ratio.unit)}", numbers))
+            numbers.append(_digits(row.kpis[ratio.numerator] / below) if below else "-")
+        lines.append((heading(ratio.label, ratio.unit), numbers))
     return lines
+
+
+def _digits(number: float) -> str:
+    """Four digits as people write them: 20,660 and 0.3501, never 2.066e+04."""
+    if abs(number) >= 1000:
+        return f"{number:,.0f}"
+    return np.format_float_positional(number, precision=4, fractional=False, trim="-")
 
 
 def _value_heading(evidence: Evidence, decision: Decision) -> str:
@@ -105,10 +114,10 @@ def _chance(row: Row) -> str:
     return f"{row.probability_of_lift:.3f}"
 
 
-def _count(evidence: Evidence) -> str:
+def _count(evidence: Evidence, decision: Decision) -> str:
     left_out = evidence.empty_episodes
     without = f"; {left_out} in which nothing can be earned left out" if left_out else ""
-    return f"{evidence.episodes:,} episodes{without}"
+    return f"{evidence.episodes:,} {decision.episode}s{without}"
 
 
 def _value_form(evidence: Evidence) -> str:
@@ -154,7 +163,13 @@ def conclusion(evidence: Evidence) -> str:
 
 def fidelity_table(report: FidelityReport) -> Table:
     """One row a check: value, what is allowed, verdict."""
-    table = Table(title="can the simulator be believed?", title_justify="left")
+    passed = len(report.checks) - len(report.failures)
+    table = Table(
+        title="can the simulator be believed?",
+        title_justify="left",
+        caption=f"{passed} of {len(report.checks)} checks passed",
+        caption_justify="left",
+    )
     for column in ("check", "value", "allowed", "n", "verdict"):
         table.add_column(column, justify="left" if column == "check" else "right")
     for check in report.checks:
@@ -243,8 +258,8 @@ def _markdown_evidence(evidence: Evidence, decision: Decision) -> str:
     lines = [
         f"## {evidence.world}",
         "",
-        f"{_count(evidence)}, seed {evidence.seed}; intervals of 95 %, paired by episode. A share "
-        "of the ceiling is the mean of the episodes' own shares where their ceilings are known.",
+        f"{_count(evidence, decision)}, seed {evidence.seed}; intervals of 95 %, paired by "
+        f"{decision.episode}. A share of the ceiling is the mean of the episodes' own shares where their ceilings are known.",
         "",
         f"| who decides | {_value_heading(evidence, decision)} | of the ceiling | "
         "PPO's lift, points | P(lift > 0) |",

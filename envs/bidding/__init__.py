@@ -87,7 +87,7 @@ DECISION = Decision(
         Kpi("value", "Value", "currency", "calibrated expected clicks x the value of a click"),
         Kpi("clicks", "Clicks", "clicks", "realised clicks: they confirm, they do not judge"),
         Kpi("budget", "Budget", "currency", "what the day may spend, counted in its first slot"),
-        Kpi("objective", "Value after target", "currency", "value, less where CPA missed its goal"),
+        Kpi("objective", "Net value", "currency", "value, less where a target CPA was missed"),
     ),
     ratios=(
         Ratio("Win rate", "wins", "impressions", "", "impressions won / impressions on offer"),

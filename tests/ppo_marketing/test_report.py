@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from envs import load_decision
+from envs.core.fidelity import Check, FidelityReport
 from ppo_marketing import report
 from ppo_marketing.evaluation import Evidence, Judgement, Played, judge_played
 
@@ -79,6 +80,32 @@ def test_every_kpi_and_ratio_of_the_card_is_shown() -> None:
     text = shown(report.kpi_table(evidence([9.0], [8.0], [10.0]), CARD))
     for name in [*(kpi.label for kpi in CARD.kpis), *(ratio.label for ratio in CARD.ratios)]:
         assert name in text
+
+
+def test_numbers_are_written_as_people_write_them_and_units_are_not_said_twice() -> None:
+    some = evidence([9.0], [8.0], [10.0])
+    spent = replace(some.policy, kpis={**some.policy.kpis, "spend": 20660.4, "clicks": 3.25})
+    others = tuple(row for row in some.rows if row.kind != "policy")
+    text = shown(report.kpi_table(replace(some, rows=(spent, *others)), CARD))
+    assert "20,660" in text
+    assert "e+" not in text
+    (clicks,) = [line for line in text.splitlines() if line.startswith("│ Clicks")]
+    assert clicks.split("│")[1].strip() == "Clicks"
+    assert "3.25" in clicks
+
+
+def test_episodes_are_called_by_the_cards_own_word() -> None:
+    text = shown(report.evidence_table(evidence([9.0, 9.0], [8.0, 8.0], [10.0, 10.0]), CARD))
+    assert "2 days" in text
+    assert "episodes" not in text
+
+
+def test_the_fidelity_table_counts_what_passed() -> None:
+    checks = tuple(
+        Check(name=name, value=value, low=0.0, high=0.2, n=30, unit="days", meaning="a distance")
+        for name, value in [("prices", 0.1), ("clicks", 0.5)]
+    )
+    assert "1 of 2 checks passed" in shown(report.fidelity_table(FidelityReport(checks=checks)))
 
 
 def test_the_optimism_is_told_as_a_share_and_in_value() -> None:
