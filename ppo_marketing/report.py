@@ -259,7 +259,8 @@ def _markdown_evidence(evidence: Evidence, decision: Decision) -> str:
         f"## {evidence.world}",
         "",
         f"{_count(evidence, decision)}, seed {evidence.seed}; intervals of 95 %, paired by "
-        f"{decision.episode}. A share of the ceiling is the mean of the episodes' own shares where their ceilings are known.",
+        f"{decision.episode}. A share of the ceiling is the mean of the episodes' own shares where "
+        "their ceilings are known.",
         "",
         f"| who decides | {_value_heading(evidence, decision)} | of the ceiling | "
         "PPO's lift, points | P(lift > 0) |",
