@@ -36,8 +36,9 @@ class PPOConfig:
     learning_rate: float = 1e-3
     """Adam's step size at the start."""
 
-    anneal_learning_rate: bool = True
-    """Lower the learning rate linearly to zero, so that the last policy is a settled one."""
+    anneal_learning_rate: bool | None = None
+    """Lower the learning rate linearly to zero, so that the last policy is a settled one. null:
+    unless the trust region follows a KL, which steps of length zero would never reach."""
 
     trust_region: Region = field(default_factory=Clip)
     """How far an update may move the policy, chosen by `kind`: clip, steered_clip, kl_penalty or
@@ -122,6 +123,12 @@ class PPOConfig:
             ),
             ("epochs", self.epochs >= 1, "at least 1"),
             ("learning_rate", 0.0 < self.learning_rate < 1.0, "between 0 and 1, both excluded"),
+            (
+                "anneal_learning_rate",
+                not (self.anneal_learning_rate and self.trust_region.follows_kl),
+                f"false or null with the trust region {self.trust_region.kind!r}, whose target KL "
+                "steps of length zero would never reach",
+            ),
             ("value_clip", _absent_or_positive(self.value_clip), "positive, or null for off"),
             ("value_coefficient", _not_negative(self.value_coefficient), "zero or more"),
             ("entropy_coefficient", _not_negative(self.entropy_coefficient), "zero or more"),
@@ -153,6 +160,13 @@ class PPOConfig:
             ),
         ]
 
+    @property
+    def anneals(self) -> bool:
+        """Whether the learning rate goes to zero."""
+        if self.anneal_learning_rate is None:
+            return not self.trust_region.follows_kl
+        return self.anneal_learning_rate
+
     def at(self, progress: float) -> Self:
         """Return the settings in force when the share `progress` in [0, 1] of training is done."""
         left = 1.0 - progress
@@ -160,7 +174,7 @@ class PPOConfig:
             self,
             # An exact zero is not a learning rate; after the last update nothing reads it.
             learning_rate=max(self.learning_rate * left, 1e-12)
-            if self.anneal_learning_rate
+            if self.anneals
             else self.learning_rate,
             entropy_coefficient=self.entropy_coefficient * left
             if self.anneal_entropy

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from ppo_marketing.errors import UserError
-from ppo_marketing.ppo.config import PPOConfig
+from ppo_marketing.ppo.config import PPOConfig, Region
+from ppo_marketing.ppo.trust_region import KLPenalty, SteeredClip
 
 
 def test_every_problem_is_listed_at_once() -> None:
@@ -59,3 +60,15 @@ def test_annealing_is_linear_to_zero() -> None:
 def test_without_annealing_the_settings_stay() -> None:
     config = PPOConfig(anneal_learning_rate=False, anneal_entropy=False)
     assert config.at(0.9) == config
+
+
+@pytest.mark.parametrize("region", [KLPenalty(), SteeredClip()])
+def test_a_region_that_follows_a_kl_keeps_the_learning_rate(region: Region) -> None:
+    assert PPOConfig(trust_region=region).at(0.9).learning_rate == PPOConfig().learning_rate
+    with pytest.raises(UserError, match="anneal_learning_rate is True; it must be false or null"):
+        PPOConfig(trust_region=region, anneal_learning_rate=True)
+
+
+def test_a_fixed_penalty_may_be_annealed() -> None:
+    region = KLPenalty(schedule="fixed", target_kl=None)
+    assert PPOConfig(trust_region=region).anneals

@@ -121,7 +121,7 @@ def test_a_penalty_prices_the_kl() -> None:
 def test_the_penalty_doubles_and_halves_outside_the_papers_band(
     mean_kl: float, factor: float
 ) -> None:
-    region = KLPenalty(coefficient=3.0, target_kl=0.01)
+    region = KLPenalty(coefficient=3.0, schedule="doubling", target_kl=0.01)
     assert region.updated(mean_kl).coefficient == pytest.approx(3.0 * factor)
 
 
@@ -135,11 +135,19 @@ def test_the_proportional_controller_moves_with_the_bounded_error(
     assert region.updated(mean_kl).coefficient == pytest.approx(3.0 * (1 + 0.5 * error))
 
 
+def test_the_proportional_controller_follows_the_recent_mean_of_the_kl() -> None:
+    region = KLPenalty(coefficient=3.0, schedule="proportional", target_kl=0.01, gain=1.0)
+    region = region.updated(0.010).updated(0.020)  # recent: .010, then .010 + .1 x .010 = .011
+    assert region.recent_kl == pytest.approx(0.011)
+    assert region.coefficient == pytest.approx(3.0 * 1.1)
+
+
 def test_an_epsilon_is_steered_against_the_kl_within_bounds() -> None:
-    region = SteeredClip(epsilon=0.3, target_kl=0.01)
-    assert region.updated(0.02).epsilon == pytest.approx(0.2)
-    assert region.updated(0.001).epsilon == pytest.approx(0.45)
-    assert region.updated(0.01) == region
+    region = SteeredClip(epsilon=0.3, target_kl=0.01, gain=0.5)
+    assert region.updated(0.02).epsilon == pytest.approx(0.27)
+    assert region.updated(0.011).epsilon == pytest.approx(0.285)
+    assert region.updated(0.001).epsilon == pytest.approx(0.33)
+    assert region.updated(0.01).epsilon == 0.3
     for _ in range(50):
         region = region.updated(0.0)
     assert region.epsilon == 0.9
@@ -196,7 +204,7 @@ def test_a_clip_does_not_adapt() -> None:
         (lambda: Clip(high=-0.1, dual=1.0), "high is -0.1.*dual is 1.0"),
         (lambda: SteeredClip(target_kl=0.0), "target_kl is 0.0"),
         (lambda: KLPenalty(coefficient=0.0), "coefficient is 0.0"),
-        (lambda: KLPenalty(target_kl=None), "given where the schedule is 'doubling'"),
+        (lambda: KLPenalty(target_kl=None), "given where the schedule is 'proportional'"),
         (lambda: KLPenalty(schedule="fixed"), "null where the schedule is 'fixed'"),
         (lambda: AdaptiveClip(delta=-1.0), "delta is -1.0"),
         (lambda: replace(KLPenalty(), gain=2.0), "gain is 2.0"),
