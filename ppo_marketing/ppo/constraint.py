@@ -1,0 +1,102 @@
+"""A limit on what episodes may cost, held by a price on the cost: CPA, contact volume, spend."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppo_marketing.ppo.trust_region import Checked, require
+
+Floats = NDArray[np.float64]
+
+LARGEST_ERROR = 1.0  # twice the limit: beyond it one bad measurement would wind the integral up
+
+
+@dataclass(frozen=True, kw_only=True)
+class PIDLagrangian(Checked):
+    """Keep what an episode costs within a limit by a price λ that a PID controller sets.
+
+    J = mean episode total of `kpi`, or total of `kpi` / total of `per`;  Δ = J / limit - 1 <= 1
+    I ← max(0, I + k_I Δ);  λ = max(0, k_P Δ + I + k_D max(0, Δ - Δ_previous))
+    reward ← (r - λ c) / (1 + λ),  c summing to J / limit over an episode, less 1 for a ratio
+
+    With k_P = k_D = 0 it is the plain Lagrangian, which overshoots and swings. Rewards sum to about
+    one an episode, so that λ = 1 weighs the whole limit like the whole value.
+
+    Source: Stooke, Achiam and Abbeel 2020, algorithm 2 and section 5.
+
+    Raises:
+        UserError: a setting is out of range.
+    """
+
+    kpi: str
+    """The card's name of what is limited, such as contacts or spend."""
+    limit: float
+    """In units of `kpi` an episode, or of `kpi` per unit of `per`."""
+    per: str | None = None
+    """The KPI below the line, such as clicks, where the limit is on a ratio (a CPA)."""
+    proportional: float = 0.5
+    """k_P."""
+    integral: float = 0.1
+    """k_I."""
+    derivative: float = 0.5
+    """k_D."""
+    accumulated: float = 0.0
+    """I, kept by `updated`, not set by hand."""
+    error: float | None = None
+    """The last Δ, kept by `updated`."""
+    price: float = 0.0
+    """λ, kept by `updated`."""
+    below: float = 1.0
+    """Mean episode total of `per`, kept by `updated`: what makes a ratio's c comparable."""
+
+    def __post_init__(self) -> None:
+        gains = (self.proportional, self.integral, self.derivative)
+        require(
+            ("limit", self.limit, 0.0 < self.limit < math.inf, "positive"),
+            ("per", self.per, self.per != self.kpi, f"another KPI than {self.kpi!r}"),
+            *(
+                (name, gain, 0.0 <= gain < math.inf, "zero or more")
+                for name, gain in zip(
+                    ("proportional", "integral", "derivative"), gains, strict=True
+                )
+            ),
+            ("integral", self.integral, self.integral > 0.0, "above 0, or the limit is not held"),
+        )
+
+    @property
+    def kpis(self) -> tuple[str, ...]:
+        """The KPIs that every step must tell."""
+        return (self.kpi,) if self.per is None else (self.kpi, self.per)
+
+    def priced(self, reward: Floats, amounts: Floats) -> Floats:
+        """Return the rewards less the price of what was used; `amounts [..., len(kpis)]`."""
+        used = amounts[..., 0] / self.limit
+        if self.per is not None:
+            used = (used - amounts[..., 1]) / self.below
+        return np.asarray((reward - self.price * used) / (1.0 + self.price))
+
+    def violation(self, totals: Floats) -> float:
+        """Return J / limit - 1 over episodes with these `totals [episodes, len(kpis)]`.
+
+        Infinite where a ratio has nothing below its line and something above it.
+        """
+        means = totals.mean(axis=0)
+        if self.per is None:
+            return float(means[0] / self.limit - 1.0)
+        if means[1] <= 0:
+            return math.inf if means[0] > 0 else -1.0
+        return float(means[0] / (self.limit * means[1]) - 1.0)
+
+    def updated(self, totals: Floats) -> Self:
+        """Return the constraint with its price for the next updates, given ended episodes."""
+        error = min(self.violation(totals), LARGEST_ERROR)
+        accumulated = max(0.0, self.accumulated + self.integral * error)
+        rise = 0.0 if self.error is None else max(0.0, error - self.error)
+        price = max(0.0, self.proportional * error + accumulated + self.derivative * rise)
+        below = 1.0 if self.per is None else max(float(totals[:, 1].mean()), 1e-9)
+        return replace(self, accumulated=accumulated, error=error, price=price, below=below)
