@@ -35,16 +35,21 @@ class Verdict(Enum):
 class Evidence:
     """The held-out value of the model's own choice and of simple policies, and the verdict.
 
-    `positives` are the rewards of the whole log that fell on what a model fitted to the other part
-    would have shown: the earlier model looks at the later rows, the later at the earlier.
     `unsupported` is the share of the greedy policy's impressions on (context cell, item) pairs with
     fewer than 30 impressions in the earlier part.
     """
 
     values: Mapping[str, PolicyValue]
-    positives: float
     unsupported: float
     verdict: Verdict
+
+    @property
+    def positives(self) -> float:
+        """Rewards of the judging part that fell on what the model would have shown.
+
+        Rows that the model was fitted to are no evidence for it, however many they are.
+        """
+        return self.greedy.positives
 
     @property
     def greedy(self) -> PolicyValue:
@@ -59,7 +64,7 @@ class Evidence:
             "held-out evidence on the model's greedy choice: effective sample size "
             f"{g.effective_n:,.0f} of {g.impressions:,.0f} impressions (largest weight "
             f"{g.largest_weight:,.0f}), unsupported mass {100 * self.unsupported:.1f} %, effective "
-            f"positives {self.positives:,.0f} (each part looked at by the other's model)",
+            f"positives {self.positives:,.0f} (rewards that fell on its choices)",
             f"its value by DR {g.doubly_robust:.3g} +- {sd:.2g}, SNIPS {g.snips:.3g}, IPS "
             f"{g.ips:.3g}, by the model {g.model:.3g}; lift over the log's own {g.lift:.2g} (95 % "
             f"from {g.lift_low:.2g})",
@@ -76,13 +81,11 @@ def gather_evidence(
     identified: bool,
     rng: Generator,
     shift: Floats | None = None,
-    later_model: RewardModel | None = None,
 ) -> Evidence:
     """Judge what the model prefers on the later rows, each as a decision of its own.
 
     `propensity [M]` is that of the later rows, `logging` the policy that they look like; `shift
-    [M]` is what boredom takes off the logits of a row, where the log has sessions. `later_model`,
-    fitted to the later rows, looks at the earlier ones (by default the model itself does).
+    [M]` is what boredom takes off the logits of a row, where the log has sessions.
     """
     fixed = _fixed_values(model, earlier)
     chosen: dict[str, list[Floats]] = {}
@@ -113,10 +116,9 @@ def gather_evidence(
         )
         for name in chosen
     }  # fmt: skip
-    positives = values["greedy"].positives + _positives(later_model or model, earlier)
     unsupported = unsupported_mass(np.concatenate(best), earlier, later, model.items)
-    verdict = _verdict(values["greedy"], positives, unsupported, identified)
-    return Evidence(values, positives, unsupported, verdict)
+    verdict = _verdict(values["greedy"], unsupported, identified)
+    return Evidence(values, unsupported, verdict)
 
 
 def _blocks(rows: int, items: int) -> list[NDArray[np.int64]]:
@@ -132,18 +134,6 @@ def shown_probability(policy: SoftmaxPolicy, visits: Visits) -> Floats:
         chances = policy.probabilities(part.x, part.eligible)
         parts.append(chances[np.arange(part.size), part.item])
     return np.concatenate(parts)
-
-
-def _positives(model: RewardModel, visits: Visits) -> float:
-    """Rewards that fell on the model's own choice."""
-    matched = []
-    for rows in _blocks(visits.size, model.items):
-        part = visits.rows(rows)
-        q, eligible = mean_probability(model, part.x), part.eligible
-        if eligible is not None:
-            q = np.where(eligible, q, -np.inf)
-        matched.append(q.argmax(axis=1) == part.item)
-    return float((visits.weight * visits.reward)[np.concatenate(matched)].sum())
 
 
 def greedy_choice(score: Floats, allowed: Bools) -> Floats:
@@ -203,10 +193,8 @@ def _fixed_values(model: RewardModel, earlier: Visits) -> Floats:
     return np.asarray(mean_probability(model, earlier.x[rows]).mean(axis=0))
 
 
-def _verdict(
-    greedy: PolicyValue, positives: float, unsupported: float, identified: bool
-) -> Verdict:
-    if positives < LEAST_POSITIVES:
+def _verdict(greedy: PolicyValue, unsupported: float, identified: bool) -> Verdict:
+    if greedy.positives < LEAST_POSITIVES:
         return Verdict.TOO_FEW_POSITIVES
     if not identified:
         return Verdict.NOT_IDENTIFIED

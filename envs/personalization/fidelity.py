@@ -193,7 +193,7 @@ def _support_checks(evidence: Evidence) -> list[Check]:
             high=np.inf,
             n=int(evidence.greedy.impressions),
             unit="impressions",
-            meaning="Rewards that fell on what a model of the other part would have shown.",
+            meaning="Held-out rewards that fell on what the model would have shown.",
         ),
         Check(
             name="unsupported mass",

@@ -84,7 +84,7 @@ def _fit(
     shift = _boredom_shift(gathered, later, first.terms, settings)
     evidence = gather_evidence(
         first.fitted.model, earlier, later, propensities.later, own.policy,
-        propensities.identified, rng, shift, second.fitted.model,
+        propensities.identified, rng, shift,
     )  # fmt: skip
     return PersonalizationCalibration(
         earlier=Part(earlier, propensities.earlier, first.fitted.model, first.terms),

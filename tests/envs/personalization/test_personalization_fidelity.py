@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from envs.core.fidelity import FidelityReport
 from envs.personalization.evidence import Verdict, gather_evidence
 from envs.personalization.fidelity import judge_model, weighted_slope
 from envs.personalization.generator import PRESETS, Truth, truth_of
-from envs.personalization.model import RewardModel, drawn_items, logit_of, sigmoid
+from envs.personalization.model import RewardModel, drawn_items, logit_of, logits_of, sigmoid
 from envs.personalization.visits import Visits
 
 
@@ -28,9 +30,12 @@ def visits_of(truth: Truth, rows: int, rng: np.random.Generator) -> Visits:
 
 
 def judged(
-    model: RewardModel, seed: int, *, rows: int = 15_000, identified: bool = True
+    model: RewardModel, seed: int, *, rows: int = 25_000, identified: bool = True
 ) -> tuple[FidelityReport, Verdict]:
-    """The report on a model of the default market, whose rates are six times as high here."""
+    """The report on a model of the default market, whose rates are six times as high here.
+
+    Some 190 rewards of 25,000 judging rows fall on the model's choice: well above the 100 asked.
+    """
     truth, rng = likely(), np.random.default_rng(seed)
     earlier, later = visits_of(truth, 2 * rows, rng), visits_of(truth, rows, rng)
     logging = truth.logging
@@ -82,6 +87,20 @@ def test_few_rewards_are_refused_whatever_the_model() -> None:
     report, verdict = judged(likely().model, 0, rows=500)
     assert "effective positives" in {check.name for check in report.failures}
     assert verdict is Verdict.TOO_FEW_POSITIVES
+
+
+def test_rewards_that_the_model_was_fitted_to_are_no_evidence_for_it() -> None:
+    truth, rng = likely(), np.random.default_rng(0)
+    earlier, later = visits_of(truth, 20_000, rng), visits_of(truth, 2_000, rng)
+    earlier = replace(earlier, reward=np.ones(earlier.size))
+    evidence = gather_evidence(
+        truth.model, earlier, later, later.propensity, truth.logging, True, rng
+    )
+    nobody = np.zeros(later.size, np.int64)
+    best = logits_of(truth.model, nobody, later.x).argmax(axis=1)
+    assert evidence.positives == later.reward[best == later.item].sum()
+    assert 0 < evidence.positives < 100
+    assert evidence.verdict is Verdict.TOO_FEW_POSITIVES
 
 
 def test_a_choice_that_the_log_never_made_is_not_supported() -> None:
