@@ -28,7 +28,8 @@ SHARED_SD = 1.0
 EB_ROUNDS = 12
 _MOST_RUNS = 300  # products item by item are the faster way for few items, gathered ones for many
 _LEAST_SD, _MOST_SD = 0.01, 3.0
-_STEPS, _STEPS_BETWEEN = 200, 12  # of L-BFGS: deviations settle long before the effects do
+_STEPS, _STEPS_BETWEEN = 400, 12  # of L-BFGS: deviations settle long before the effects do
+_LEAST_GAIN = 1e-4  # nats: evidences are compared to a tenth of a nat
 _FIRST_SDS = {"context_sd": 0.1, "shared_sd": 0.3, "item_sd": 0.3, "taste_sd": 0.1}
 _USUAL_SDS = {"context_sd": 0.1, "shared_sd": 0.2, "item_sd": 0.1, "taste_sd": 0.03}
 _USUAL_WORTH = 2.0
@@ -141,11 +142,11 @@ def fit_response(
     fitted = start or _blank(rows, guess, positions)
     for _ in range(rounds):
         before = fitted.sds
-        fitted = _maximised(rows, guess, fitted, steps=_STEPS_BETWEEN)
+        fitted = _maximised(rows, guess, fitted, _STEPS_BETWEEN, gain=0.01)
         fitted = _updated_sds(rows, guess, fitted)
         if np.allclose(before, fitted.sds, rtol=0.02):
             break
-    return _maximised(rows, guess, fitted, steps=_STEPS)
+    return _maximised(rows, guess, fitted, _STEPS, gain=_LEAST_GAIN)
 
 
 def _blank(rows: Rows, guess: Guess, positions: int) -> Response:
@@ -190,7 +191,7 @@ def _by_item(rows: Rows, amount: Floats, x: Floats, shape: tuple[int, ...]) -> F
     return summed
 
 
-def _maximised(rows: Rows, guess: Guess, fitted: Response, steps: int) -> Response:
+def _maximised(rows: Rows, guess: Guess, fitted: Response, steps: int, gain: float) -> Response:
     """Maximum of log likelihood plus log prior, over parameters divided by their deviations."""
     sizes = [1, len(fitted.position) - 1, len(fitted.context), len(fitted.shared), 1]
     sizes += [fitted.item.size, fitted.taste.size]
@@ -243,10 +244,10 @@ def _maximised(rows: Rows, guess: Guess, fitted: Response, steps: int) -> Respon
             [fitted.trust], fitted.item, fitted.taste.ravel(),
         ]
     ) / scale  # fmt: skip
-    # The loss is a mean per unit of weight: the fit ends where a step gains less than .01 nats.
+    # The loss is a mean per unit of weight: the fit ends where a step gains less than `gain` nats.
     found = minimize(
         loss, first, jac=True, method="L-BFGS-B",
-        options={"maxiter": steps, "maxcor": 20, "ftol": 0.01 / total, "gtol": 0.0},
+        options={"maxiter": steps, "maxcor": 20, "ftol": gain / total, "gtol": 0.0},
     )  # fmt: skip
     return unpacked(found.x)
 
