@@ -120,7 +120,7 @@ class PersonalizationCalibration:
             return PersonalizationWorld.drawn(*drawn, rng)
         known: dict[str, Any] = {**settings.session_terms._asdict(), **part.terms}
         terms = SessionTerms(**known)
-        return SessionWorld.drawn(*drawn, terms, rng)
+        return SessionWorld.drawn(*drawn, rng, terms=terms)
 
     def save(self, folder: Path) -> None:
         """Write the parts and `calibration.json` to `folder`, replacing it as a whole.

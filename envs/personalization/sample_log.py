@@ -52,7 +52,7 @@ def _session_log(truth: Truth, days: int, rng: Generator) -> pa.Table:
         contexts.x[:0], no_items, no_items, no_numbers, no_numbers, no_numbers, None
     )
     world = SessionWorld.drawn(
-        truth.model, truth.items, contexts, nothing, settings, settings.session_terms, rng
+        truth.model, truth.items, contexts, nothing, settings, rng, terms=settings.session_terms
     )
     state = world.initial(count, rng)
     start = _arrivals(days, SESSIONS_PER_DAY, rng)

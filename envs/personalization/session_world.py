@@ -20,33 +20,14 @@ import numpy as np
 from numpy.random import Generator
 
 from envs.core.world import Array, Outcome
-from envs.personalization.model import (
-    CONTEXT_BOUND,
-    Bools,
-    Contexts,
-    Floats,
-    Ints,
-    Items,
-    LoggedRows,
-    RewardModel,
-    disagreement,
-    logit_of,
-    sigmoid,
-)
+from envs.personalization.model import CONTEXT_BOUND, Bools, Floats, Ints, sigmoid
+from envs.personalization.page import Page, refuse_forbidden
 from envs.personalization.scenario import (
     PersonalizationScenario,
     changed_model,
     changed_terms,
 )
-from envs.personalization.settings import PersonalizationSettings, SessionTerms
-from envs.personalization.world import (
-    ItemSpace,
-    allowed_items,
-    permitted,
-    reference_value,
-    refuse_forbidden,
-    require_enough_items,
-)
+from envs.personalization.settings import SessionTerms
 
 
 class SessionState(NamedTuple):
@@ -66,39 +47,11 @@ class SessionState(NamedTuple):
     gone: Bools  # [n]
 
 
-@dataclass(frozen=True)
-class SessionWorld:
-    """Sessions to be played: one visitor a row of `contexts`, each with its member of the model."""
+@dataclass(frozen=True, kw_only=True)
+class SessionWorld(Page):
+    """Sessions to be played: one visitor a row of `contexts`."""
 
-    model: RewardModel
-    items: Items
-    contexts: Contexts
-    member: Ints  # [N]
-    history: LoggedRows
-    settings: PersonalizationSettings
     terms: SessionTerms
-    reference: float
-
-    @classmethod
-    def drawn(
-        cls,
-        model: RewardModel,
-        items: Items,
-        contexts: Contexts,
-        history: LoggedRows,
-        settings: PersonalizationSettings,
-        terms: SessionTerms,
-        rng: Generator,
-    ) -> SessionWorld:
-        """The world of these visitors, members drawn in equal shares.
-
-        Raises:
-            ValueError: some context has fewer eligible items than there are slots.
-        """
-        require_enough_items(model, contexts, settings.slots)
-        member = rng.permutation(np.arange(contexts.size) % model.members).astype(np.int32)
-        reference = reference_value(model, contexts)
-        return cls(model, items, contexts, member, history, settings, terms, reference)
 
     @property
     def horizon(self) -> int:
@@ -106,30 +59,18 @@ class SessionWorld:
         return self.terms.session_limit
 
     @property
-    def episodes(self) -> int:
-        """The number of visitors."""
-        return self.contexts.size
-
-    @property
     def observation_space(self) -> gymnasium.spaces.Box:
         """Context, slots left, boredom by category, last click, satisfaction, day, presence."""
         size = self.model.context_size + self.items.categories + 5
         return gymnasium.spaces.Box(-CONTEXT_BOUND, CONTEXT_BOUND, (size,), np.float32)
 
-    @property
-    def action_space(self) -> ItemSpace:
-        """The item to show next."""
-        return ItemSpace(self.items.feature)
-
     def initial(self, n: int, rng: Generator) -> SessionState:
         """Start `n` visitors, without repetition as far as the contexts last; nobody is bored."""
-        rounds = -(-n // self.contexts.size)
-        visit = np.concatenate([rng.permutation(self.contexts.size) for _ in range(rounds)])[:n]
         categories = self.items.categories
         return SessionState(
-            visit=visit.astype(np.int32),
+            visit=self.visitors(n, rng),
             slot=np.zeros(n, np.int32),
-            shown=np.zeros((n, self.model.items if self.settings.slots > 1 else 0), np.bool_),
+            shown=self.nothing_shown(n),
             page_category=np.zeros((n, categories), np.bool_),
             page_boredom=np.zeros(n),
             page_clicked=np.zeros(n, np.bool_),
@@ -143,11 +84,11 @@ class SessionWorld:
 
     def observe(self, state: SessionState) -> Array:
         """`[n, D + C + 5]` float32; shares of their ranges after the context."""
-        slots = self.settings.slots
+        x, left = self.context(state)
         satisfaction = sigmoid(state.exposure) * (self.terms.days > 1)
         columns: list[Array] = [
-            np.clip(self.contexts.x[state.visit], -CONTEXT_BOUND, CONTEXT_BOUND),
-            ((slots - state.slot) / slots)[:, None],
+            x,
+            left[:, None],
             state.boredom / self.terms.boredom_levels,
             state.clicked[:, None],
             satisfaction[:, None],
@@ -156,20 +97,9 @@ class SessionWorld:
         ]
         return np.concatenate(columns, axis=1).astype(np.float32)
 
-    def action_mask(self, state: SessionState) -> Array | None:
-        """Eligible items that are not on the page yet, `[n, A]`; None where all always are."""
-        return allowed_items(self.contexts, state.visit, state.shown)
-
-    def control(self, state: SessionState, action: Array) -> Array:
-        """The item itself, `[n]`; in place of one not allowed, the best-liked that is."""
-        return permitted(self.model, self.action_mask(state), action)
-
     def chances(self, state: SessionState, item: Array) -> Floats:
         """The probability of a click on `item [n]` in this state, `[n]`."""
-        position = np.minimum(state.slot, self.model.positions - 1)
-        x, member = self.contexts.x[state.visit], self.member[state.visit]
-        logit = logit_of(self.model, member, x, item, position)
-        return sigmoid(logit - self.terms.boredom * self._bored(state, item))
+        return sigmoid(self.logit(state, item) - self.terms.boredom * self._bored(state, item))
 
     def _bored(self, state: SessionState, item: Array) -> Ints:
         return state.boredom[np.arange(len(item)), self.items.category[item]]
@@ -186,14 +116,11 @@ class SessionWorld:
         chance = self.chances(state, item) * running
         click_luck, leave_luck, return_luck = rng.random((3, len(item)))
         clicked = click_luck < chance
-        x = self.contexts.x[state.visit]
-        position = np.minimum(state.slot, self.model.positions - 1)
-        doubt = disagreement(self.model, x, item, position, self.settings.pessimism)
         shown = self._shown(state, item, clicked, running)
         after = self._turned(shown, running, leave_luck, return_luck)
         return Outcome(
             state=after,
-            reward=(chance - doubt * running) / self.reference,
+            reward=(chance - self.doubt(state, item) * running) / self.reference,
             terminated=after.gone,
             truncated=~after.gone & (after.steps >= self.terms.session_limit),
             kpis={

@@ -55,7 +55,9 @@ def world_of(
         terms = terms._replace(
             boredom=truth.preset.boredom, leave_boredom=truth.preset.leave_boredom
         )
-    return SessionWorld.drawn(truth.model, truth.items, contexts, history, settings, terms, rng)
+    return SessionWorld.drawn(
+        truth.model, truth.items, contexts, history, settings, rng, terms=terms
+    )
 
 
 def logged_rows(truth: Truth, count: int, rng: Generator) -> LoggedRows:

@@ -46,7 +46,7 @@ def small_sessions(
     contexts = _contexts(rng, visitors, model.items, share_eligible, settings.get("slots", 1))
     chosen = PersonalizationSettings(**settings)
     return SessionWorld.drawn(
-        model, _items(model), contexts, no_rows(model), chosen, chosen.session_terms, rng
+        model, _items(model), contexts, no_rows(model), chosen, rng, terms=chosen.session_terms
     )
 
 
