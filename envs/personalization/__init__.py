@@ -85,7 +85,8 @@ DECISION = Decision(
         },
         "evaluation": {"episodes": 20_000},
     },
-    episode="visit",
+    # An episode is a visitor: one page, or a session of pages, or days of them.
+    episode="visitor",
     scenario_type=PersonalizationScenario,
     rules=rules,
     logging_rule=logging_rule,
@@ -97,7 +98,7 @@ DECISION = Decision(
     value_kpi="value",
     event_kpi="clicks",
     kpis=(
-        Kpi("visits", "Visits", "", "visitors who came"),
+        Kpi("visits", "Visitors", "", "visitors who came"),
         Kpi("impressions", "Items shown", "", "items that visitors were shown"),
         Kpi("value", "Value", "currency", "expected reward events x the value of an event"),
         Kpi("clicks", "Clicks", "clicks", "realised reward events: they confirm, not judge"),
@@ -105,6 +106,6 @@ DECISION = Decision(
     ratios=(
         Ratio("Click rate", "clicks", "impressions", "", "realised reward events / items shown"),
         Ratio("Value per item", "value", "impressions", "currency", "value / items shown"),
-        Ratio("Items per visit", "impressions", "visits", "", "items shown / visits"),
+        Ratio("Items per visitor", "impressions", "visits", "", "items shown / visitors"),
     ),
 )

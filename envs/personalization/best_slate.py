@@ -4,7 +4,8 @@
 
 Where all s + e < 0 the summand is supermodular (the sigmoid is convex there), so that the best
 items in order of s on the positions in order of e are optimal (rearrangement inequality); elsewhere
-it is a linear assignment problem.
+it is a linear assignment problem. Where the items compete for one reward, W / (1 + W) rises with
+W = sum_p exp(s_{a(p)}) exp(e_p), a sum of products, so that the same order is always optimal.
 """
 
 from __future__ import annotations
@@ -38,6 +39,22 @@ def best_slate_value(logit: Floats, effect: Floats, first: Ints) -> Floats:
         for row in np.flatnonzero(~convex):
             value[rows[row]] = _assigned(items[row], positions[row])
     return value
+
+
+def best_choice_value(logit: Floats, effect: Floats, first: Ints, attraction: Floats) -> Floats:
+    """What the best completion of every page adds to P(some item is chosen), `[n]`.
+
+    Arguments as of `best_slate_value`; `attraction [n]` is the sum of w over the page so far.
+    """
+    slots = effect.shape[1]
+    top = -np.sort(-np.partition(logit, -slots, axis=1)[:, -slots:], axis=1)  # [n, P] falling
+    gain = np.zeros(len(logit))
+    for start in range(slots):
+        rows = np.flatnonzero(first == start)
+        positions = -np.sort(-effect[rows, start:], axis=1)
+        gain[rows] = np.exp(top[rows, : slots - start] + positions).sum(axis=1)
+    whole = attraction + gain
+    return np.asarray(whole / (1 + whole) - attraction / (1 + attraction))
 
 
 def _assigned(item: Floats, position: Floats) -> float:

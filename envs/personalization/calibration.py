@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -115,6 +115,8 @@ class PersonalizationCalibration:
     ) -> PageWorld:
         visits = part.visits.rows(rows)
         contexts = Contexts(visits.x, visits.eligible)
+        if part.visits.page is not None:
+            settings = replace(settings, one_choice=True)
         drawn = (part.model, self.items, contexts, self.earlier.logged(), settings)
         if not settings.sessions and not part.terms:
             return PersonalizationWorld.drawn(*drawn, rng)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
+from envs.personalization.choice import deviances
 from envs.personalization.model import Floats, RewardModel
 from envs.personalization.response import (
     Guess,
@@ -84,7 +85,7 @@ def _deviances(rows: Rows, fitted: Response, guess: Guess, rank: int) -> Floats:
     bias, vector = fitted.bias(guess), fitted.vector(guess, rank)
     logit = bias[rows.item] + fitted.position[rows.position] + rows.offset
     logit += interaction(rows, vector)
-    return np.asarray(rows.weight * (np.logaddexp(0, logit) - rows.reward * logit))
+    return np.asarray(rows.weight * deviances(logit, rows.reward, rows.page))
 
 
 def _around(best: Response, drawn: list[Response], guess: Guess, rank: int) -> RewardModel:
@@ -112,4 +113,6 @@ def _redrawn_weights(visits: Visits, rng: Generator) -> Floats:
 
 
 def _rows(visits: Visits, weight: Floats, offset: Floats) -> Rows:
-    return sorted_rows(visits.x, visits.item, visits.position, visits.reward, weight, offset)
+    return sorted_rows(
+        visits.x, visits.item, visits.position, visits.reward, weight, offset, visits.page
+    )

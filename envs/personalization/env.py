@@ -24,8 +24,9 @@ class PersonalizationEnv(WorldEnv):
     ## Description
     One episode is one visit. A visitor with context x arrives; the agent fills the page's `slots`
     positions one after the other, each item at most once. An item is rewarded with probability
-    `q(x, a, position) = sigmoid(bias_a + x . v_a + e_position)`, whatever stands beside it. With
-    one slot (the default) an episode is a single decision, a contextual bandit.
+    `q(x, a, position) = sigmoid(bias_a + x . v_a + e_position)`, whatever stands beside it; with
+    `one_choice` the items of a page compete for one reward, `w_a / (1 + sum of w over the page)`,
+    w = exp(bias + x . v + e). With one slot (the default) both are a contextual bandit.
 
     ## Action Space
     `Discrete(A)`: the item to show next. The space carries `item_features` [A, F], so that a policy
@@ -39,9 +40,10 @@ class PersonalizationEnv(WorldEnv):
 
     ## Rewards
     The *expected* reward q of the item under the episode's member of the model, not the realised
-    click: the same mean at a hundredth of the variance. Its unit is the mean over visitors of the
-    largest q, so that the best decision earns about 1. `pessimism` takes off that many deviations
-    between the members.
+    click: the same mean at a hundredth of the variance. Where items compete it is what the item
+    adds to the page's probability of a reward; the reward is drawn when the page is full. Its unit
+    is the mean over visitors of the largest q, so that the best decision earns about 1. `pessimism`
+    takes off that many deviations between the members.
 
     ## Starting State
     A visitor drawn from the world's contexts; the member of the model was drawn with the episode.
@@ -55,7 +57,8 @@ class PersonalizationEnv(WorldEnv):
     generator.py`).
 
     ## Not modelled
-    Effects of items on a page on each other (diversity, cannibalisation); visitors who come again
+    Effects of items on a page on each other, but for competing for one reward (diversity, items
+    that go well together); several rewards a page from items that compete; visitors who come again
     (see `marketing/PersonalizationSession-v0`); response that drifts; prices and stock.
 
     ## Version History

@@ -17,11 +17,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # it
 from envs.core.calibration_folder import CalibrationError
 from envs.core.log import LogTable
 from envs.personalization.calibration import Part, PersonalizationCalibration
+from envs.personalization.choice import competition
 from envs.personalization.ensemble import Fitted, fit_ensemble
 from envs.personalization.evidence import gather_evidence, shown_probability
 from envs.personalization.fidelity import judge_model
 from envs.personalization.logging_policy import LoggingEstimate, estimate_logging
-from envs.personalization.model import Bools, Floats
+from envs.personalization.model import Bools, Floats, mean_logit
 from envs.personalization.response import Guess, fit_response, guess_of, logits, sorted_rows
 from envs.personalization.session_fit import (
     boredom_effect,
@@ -30,7 +31,8 @@ from envs.personalization.session_fit import (
     session_terms,
 )
 from envs.personalization.settings import PersonalizationSettings
-from envs.personalization.visits import Gathered, Visits, gather
+from envs.personalization.slates import slates_of
+from envs.personalization.visits import Gathered, Visits, gather, kept_columns
 
 __all__ = ["CalibrationError", "PersonalizationCalibration", "fit", "settle"]
 
@@ -81,7 +83,7 @@ def _fit(
     # The judge does not lean on what the earlier part preferred: it reads its own logger.
     second = _fit_part(gathered, later, judge_guess, positions, settings, rng)
 
-    shift = _boredom_shift(gathered, later, first.terms, settings)
+    shift = _shift(gathered, later, first, settings)
     evidence = gather_evidence(
         first.fitted.model, earlier, later, propensities.later, own.policy,
         propensities.identified, rng, shift,
@@ -107,11 +109,20 @@ def _fit(
 
 
 def settle(log: LogTable, settings: PersonalizationSettings) -> PersonalizationSettings:
-    """Settings with sessions where the log has them, and a slate as long as its positions."""
-    known = set(log.names)
-    if "session_id" in known:
+    """Settings with sessions where the log has them, and pages as the log has them.
+
+    A log that shows several items at once makes pages as long as its longest, unless the settings
+    ask for several slots already.
+    """
+    if "session_id" in log.names:
         settings = replace(settings, sessions=True)
-    return settings
+    if "position" not in log.names:
+        return settings
+    wanted = {"unit_id", "timestamp", "session_id", "position", "reward", "impressions"}
+    columns, _ = kept_columns(log, [name for name in log.names if name in wanted])
+    slates = slates_of(columns)
+    slots = slates.longest if settings.slots == 1 else settings.slots
+    return replace(settings, slots=slots, one_choice=settings.one_choice or slates.one_choice)
 
 
 class _FittedPart(NamedTuple):
@@ -135,27 +146,32 @@ def _fit_part(
     for _ in range(_BOREDOM_ROUNDS):
         offset = -eta * pages.bored.astype(np.float64)
         rows = sorted_rows(
-            visits.x, visits.item, visits.position, visits.reward, visits.weight, offset
-        )
+            visits.x, visits.item, visits.position, visits.reward, visits.weight, offset,
+            visits.page,
+        )  # fmt: skip
         response = fit_response(rows, guess, positions, response)
         bored = pages.bored[np.argsort(visits.item, kind="stable")]
         free = logits(rows, guess, response) - rows.offset
-        eta = boredom_effect(free, bored, rows.reward, rows.weight)
+        eta = boredom_effect(free, bored, rows.reward, rows.weight, rows.page)
     fitted = fit_ensemble(visits, guess, positions, -eta * pages.bored.astype(np.float64), rng)
     return _FittedPart(fitted, session_terms(visits, pages, eta))
 
 
-def _boredom_shift(
-    gathered: Gathered,
-    visits: Visits,
-    terms: dict[str, float],
-    settings: PersonalizationSettings,
+def _shift(
+    gathered: Gathered, visits: Visits, part: _FittedPart, settings: PersonalizationSettings
 ) -> Floats | None:
-    """What boredom takes off each row's logit; None without sessions."""
-    if not terms:
+    """What boredom and the rest of its page take off each row's logit; None without either."""
+    if not part.terms and visits.page is None:
         return None
-    pages = pages_of(visits, gathered.catalogue.category, settings.boredom_levels)
-    return np.asarray(-terms["boredom"] * pages.bored)
+    shift = np.zeros(visits.size)
+    if part.terms:
+        pages = pages_of(visits, gathered.catalogue.category, settings.boredom_levels)
+        shift -= part.terms["boredom"] * pages.bored
+    if visits.page is not None:
+        model = part.fitted.model
+        logit = mean_logit(model, visits.x, visits.item, visits.position) + shift
+        shift += competition(logit, visits.page)
+    return shift
 
 
 def _refuse_unfit(earlier: Visits, later: Visits) -> None:

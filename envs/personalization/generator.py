@@ -11,6 +11,9 @@ over items (.00423), of the best fixed item (.00581) and of the argmax (.00972).
 Sessions (C2): 3 segments (one-hot x), 3 categories with two items each,
 
     p = sigmoid(-4.2 + aff[segment, category] + {.30, -.20} - eta b_category).
+
+Slates: three of the C1 items on a page, dealt at random; at most one is chosen, by a conditional
+logit of w = exp(-3 + mu_a + .5 x . v_a + {0, -.4, -.8}) against 1 for none.
 """
 
 from __future__ import annotations
@@ -44,6 +47,7 @@ class Preset:
     """What the built-in samples differ in; effects are logits, leaving a probability a step."""
 
     sessions: bool = False
+    slots: int = 1
     items: int = 20
     context_size: int = 8
     intercept: float = -5.6
@@ -57,8 +61,10 @@ PRESETS: dict[str, Preset] = {
     "default": Preset(),
     "sessions": Preset(sessions=True),
     "no_boredom": Preset(sessions=True, boredom=0.0),
+    "slates": Preset(slots=3, intercept=-3.0),
 }
 
+POSITION_EFFECT = np.array([0.0, -0.4, -0.8])  # of the slates' places, logits
 AFFINITY = np.array([[0.9, 0.0, -0.6], [-0.3, 0.8, 0.0], [0.0, -0.5, 0.7]])  # [segment, category]
 ITEM_EFFECT = np.array([0.30, -0.20])  # of the two items of a category
 SESSION_INTERCEPT = -4.2
@@ -93,8 +99,11 @@ def truth_of(preset: Preset, seed: int = TASTE_SEED) -> Truth:
     model = RewardModel(
         bias=(preset.intercept + mu)[None],
         vector=(preset.interaction * v)[None],
-        position=np.zeros((1, 1)),
+        position=POSITION_EFFECT[None, : preset.slots],
     )
+    if preset.slots > 1:  # pages are dealt at random, so that every propensity is 1 / items
+        dealt = SoftmaxPolicy(np.zeros(preset.items), np.zeros_like(v), uniform=1.0)
+        return Truth(model, _items(model, np.zeros(preset.items, np.int32)), dealt, preset)
     logging = SoftmaxPolicy(bias=2 * (mu + noise), vector=2 * 0.3 * v, uniform=0.2)
     return Truth(model, _items(model, np.zeros(preset.items, np.int32)), logging, preset)
 

@@ -163,6 +163,19 @@ def logit_of(
     return np.asarray(model.bias[member, item] + interaction + model.position[member, position])
 
 
+def mean_logit(
+    model: RewardModel,
+    x: NDArray[np.floating],
+    item: NDArray[np.integer],
+    position: NDArray[np.integer],
+) -> Floats:
+    """Mean over the members of the logit of one chosen item a row, `[n]`."""
+    members = [
+        logit_of(model, np.full(len(item), k), x, item, position) for k in range(model.members)
+    ]
+    return np.asarray(np.mean(members, axis=0))
+
+
 def logits_of(model: RewardModel, member: NDArray[np.integer], x: NDArray[np.floating]) -> Floats:
     """logit q of every item at the first position: members `[n]`, x `[n, D]` -> `[n, A]`."""
     logit = np.empty((len(x), model.items))

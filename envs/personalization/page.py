@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import gymnasium
 import numpy as np
@@ -24,6 +24,7 @@ from envs.personalization.model import (
     disagreement,
     logit_of,
     mean_probability,
+    sigmoid,
 )
 from envs.personalization.settings import PersonalizationSettings
 
@@ -52,6 +53,22 @@ class PageState(Protocol):
     @property
     def shown(self) -> Bools:
         """[n, A] items already on the page; no columns where a page has one slot."""
+
+    @property
+    def attraction(self) -> Floats:
+        """[n] sum of w = exp(logit) over the page so far, where its items compete; else 0."""
+
+
+class Offer(NamedTuple):
+    """One more item on every page: what it adds, all `[n]`.
+
+    `chance` is the expected reward that it adds; `click` the probability that a reward is drawn
+    now: where items compete, that of the whole page once it is full.
+    """
+
+    chance: Floats
+    click: Floats
+    attraction: Floats
 
 
 @dataclass(frozen=True)
@@ -131,6 +148,21 @@ class Page:
         """logit q of `item [n]` on the next position under each visitor's member, `[n]`."""
         x, member = self.contexts.x[state.visit], self.member[state.visit]
         return logit_of(self.model, member, x, item, self._position(state))
+
+    def offered(self, state: PageState, logit: Floats) -> Offer:
+        """One more item of `logit [n]` on every page (`choice.py`).
+
+        Independent: chance = sigmoid(logit). Of one choice, with W = sum w over the page:
+        chance = W' / (1 + W') - W / (1 + W), so that a page's sum to P(some item is chosen).
+        """
+        if not self.settings.one_choice:
+            chance = sigmoid(logit)
+            return Offer(chance, chance, state.attraction)
+        after = state.attraction + np.exp(logit)
+        page = after / (1 + after)
+        full = state.slot + 1 >= self.settings.slots
+        before = state.attraction / (1 + state.attraction)
+        return Offer(page - before, np.where(full, page, 0.0), after)
 
     def doubt(self, state: PageState, item: Array) -> Floats:
         """What pessimism takes off the reward of `item [n]`, `[n]`."""

@@ -6,7 +6,8 @@
     beta_d ~ N(0, tau_b^2),   gamma_f, g_0 ~ N(0, tau_g^2)
 
 z_a are item features, l_a and k_a the bias and interaction of the policy that logged: what a team
-already preferred is a guess of what works, worth as much (g) as the rewards confirm. Penalised
+already preferred is a guess of what works, worth as much (g) as the rewards confirm. Where the
+items of a page compete for one reward, logits are those of `choice.py`. Penalised
 maximum likelihood; every tau by MacKay's empirical Bayes; the rank of V by cross-fitting.
 """
 
@@ -20,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from envs.personalization.model import Bools, Floats, Ints, SoftmaxPolicy, sigmoid
+from envs.personalization.choice import chances, deviances
+from envs.personalization.model import Bools, Floats, Ints, SoftmaxPolicy
 
 SHARED_SD = 1.0
 """Prior sd, in logits, of the positions and of g_1: single numbers that many rows speak of."""
@@ -48,6 +50,7 @@ class Rows(NamedTuple):
     offset: Floats  # [M] what is added to the logit, such as boredom
     start: NDArray[np.int64]  # first rows of the items that have any
     present: Ints  # those items
+    page: NDArray[np.int64] | None = None  # [M] where the items of a page compete for one reward
 
     def runs(self) -> Iterator[tuple[int, slice]]:
         """Every item with its rows."""
@@ -104,6 +107,7 @@ def sorted_rows(
     reward: Floats,
     weight: Floats,
     offset: Floats | None = None,
+    page: NDArray[np.integer] | None = None,
 ) -> Rows:
     """The rows by item, so that sums over an item's rows are runs."""
     kept = np.flatnonzero(weight > 0)
@@ -112,6 +116,7 @@ def sorted_rows(
     return Rows(
         x[order].astype(np.float64), item[order], position[order], reward[order], weight[order],
         np.zeros(len(order)) if offset is None else offset[order], start, present,
+        None if page is None else np.unique(page[order], return_inverse=True)[1],
     )  # fmt: skip
 
 
@@ -216,8 +221,8 @@ def _maximised(rows: Rows, guess: Guess, fitted: Response, steps: int, gain: flo
     def loss(parameters: Floats) -> tuple[float, Floats]:
         now = unpacked(parameters)
         logit = logits(rows, guess, now)
-        error = rows.weight * (sigmoid(logit) - rows.reward)
-        value = (rows.weight * (np.logaddexp(0, logit) - rows.reward * logit)).sum()
+        error = rows.weight * (chances(logit, rows.page) - rows.reward)
+        value = (rows.weight * deviances(logit, rows.reward, rows.page)).sum()
         by_item = np.zeros(fitted.item.shape)
         by_item[rows.present] = np.add.reduceat(error, rows.start)
         by_taste = _by_item(rows, error, rows.x, fitted.taste.shape)
@@ -259,7 +264,7 @@ def _updated_sds(rows: Rows, guess: Guess, fitted: Response) -> Response:
 
     Source: MacKay, Neural Computation 1992 (with a diagonal Hessian).
     """
-    q = sigmoid(logits(rows, guess, fitted))
+    q = chances(logits(rows, guess, fitted), rows.page)
     curvature = rows.weight * q * (1 - q)
     of_item = np.zeros(fitted.item.shape)
     of_item[rows.present] = np.add.reduceat(curvature, rows.start)

@@ -7,6 +7,7 @@ import pyarrow as pa
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from envs.personalization.choice import chances
 from envs.personalization.generator import SESSIONS_PER_DAY, VISITS_PER_DAY, Truth
 from envs.personalization.model import Ints, LoggedRows, drawn_items, logit_of, sigmoid
 from envs.personalization.session_world import SessionWorld
@@ -21,6 +22,8 @@ def generate_log(truth: Truth, days: int, rng: Generator) -> pa.Table:
     """`days` days as a team would have kept them, in the order of time."""
     if truth.preset.sessions:
         return _session_log(truth, days, rng)
+    if truth.preset.slots > 1:
+        return _slate_log(truth, days, rng)
     count = days * VISITS_PER_DAY
     contexts = truth.contexts(count, rng)
     propensities = truth.logging.probabilities(contexts.x, None)
@@ -35,6 +38,34 @@ def generate_log(truth: Truth, days: int, rng: Generator) -> pa.Table:
             "action_id": _names(truth, item),
             "propensity": propensities[np.arange(count), item],
             "reward": (rng.random(count) < chance).astype(np.int8),
+            **context,
+        }
+    )
+
+
+def _slate_log(truth: Truth, days: int, rng: Generator) -> pa.Table:
+    """Pages of `slots` items dealt at random; at most one item of a page is chosen."""
+    slots, items = truth.preset.slots, truth.model.items
+    each = VISITS_PER_DAY // slots
+    count = days * each
+    contexts = truth.contexts(count, rng)
+    shown = rng.permuted(np.tile(np.arange(items, dtype=np.int32), (count, 1)), axis=1)[:, :slots]
+    page, position = np.divmod(np.arange(count * slots), slots)
+    nobody = np.zeros(count * slots, np.int64)
+    logit = logit_of(truth.model, nobody, contexts.x[page], shown.ravel(), position)
+    chance = chances(logit, page).reshape(count, slots)
+    # The draw lands on one item's stretch of [0, 1), or beyond them all on none.
+    draw, edge = rng.random((count, 1)), chance.cumsum(axis=1)
+    chosen = (draw < edge) & (draw >= edge - chance)
+    context = {f"x{d}": pa.array(contexts.x[page, d]) for d in range(contexts.x.shape[1])}
+    return pa.table(
+        {
+            "timestamp": _times(_arrivals(days, each, rng)[page]),
+            "unit_id": _numbered("visitor", page),
+            "action_id": _names(truth, shown.ravel()),
+            "position": position + 1,
+            "propensity": np.full(count * slots, 1 / items),
+            "reward": chosen.ravel().astype(np.int8),
             **context,
         }
     )

@@ -16,9 +16,11 @@ class PersonalizationSessionEnv(WorldEnv):
     One episode is one visitor: pages of `slots` items until the visitor leaves, and further days if
     they return. What was just shown bores: a click has probability
     `sigmoid(logit q(x, a, position) - eta b)`, b the boredom with the item's category, which rises
-    by one (at most K) when the category is shown and falls by one when it is not. After a page the
-    visitor leaves with `l_click` where something was clicked, else with `l_none + l_b b`, and
-    returns the next day with `sigmoid(c_0 + c_1 SAT)`, SAT a sigmoid of discounted exposure.
+    by one (at most K) when the category is shown and falls by one when it is not. With `one_choice`
+    the items of a page compete for one click, w = exp of that logit, as in
+    `marketing/Personalization-v0`. After a page the visitor leaves with `l_click` where something
+    was clicked, else with `l_none + l_b b`, and returns the next day with `sigmoid(c_0 + c_1 SAT)`,
+    SAT a sigmoid of discounted exposure.
 
     ## Action Space
     `Discrete(A)`: the item to show next; the space carries `item_features` [A, F] and
@@ -54,8 +56,9 @@ class PersonalizationSessionEnv(WorldEnv):
     `PersonalizationSettings`, and the calibration's notes say so.
 
     ## Not modelled
-    Choice between the items of a page (each is clicked or not on its own); boredom that outlasts a
-    night; tastes that change within a session.
+    That boredom comes from what was clicked rather than shown; which item of a page was clicked
+    (whether any was is what keeps visitors); boredom that outlasts a night; tastes that change
+    within a session.
 
     ## Version History
     * v0: first version.

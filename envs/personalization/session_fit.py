@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.personalization.model import Bools, Floats, Ints, sigmoid
+from envs.personalization.choice import chances
+from envs.personalization.model import Bools, Floats, Ints
 from envs.personalization.visits import Visits
 
 NO_SESSIONS = (
@@ -74,7 +75,13 @@ def _boredom_before(
     return before
 
 
-def boredom_effect(logit: Floats, bored: Ints, reward: Floats, weight: Floats) -> float:
+def boredom_effect(
+    logit: Floats,
+    bored: Ints,
+    reward: Floats,
+    weight: Floats,
+    page: NDArray[np.int64] | None = None,
+) -> float:
     """eta of logit P = logit - eta b, by Newton's method; 0 where nobody is ever bored.
 
     Negative estimates (liking what was just shown) are cut off at 0: the world has no such effect.
@@ -83,7 +90,7 @@ def boredom_effect(logit: Floats, bored: Ints, reward: Floats, weight: Floats) -
         return 0.0
     eta = 0.0
     for _ in range(30):
-        q = sigmoid(logit - eta * bored)
+        q = chances(logit - eta * bored, page)
         slope = (weight * (q - reward) * bored).sum()
         curvature = (weight * q * (1 - q) * bored**2).sum()
         change = slope / max(curvature, 1e-12)

@@ -5,7 +5,8 @@
     p(return) = sigmoid(c_0 + c_1 SAT), SAT = sigmoid(exposure), on each of the days that are left
 
 After a page the boredom of its categories rises by one (at most K) and that of all others falls by
-one. exposure <- memory exposure - 2 (clickbait - .5) with every item shown (RecSim's form). Clicks
+one. Where the items of a page compete for one click (`choice.py`), it is drawn when the page is
+full. exposure <- memory exposure - 2 (clickbait - .5) with every item shown (RecSim's form). Clicks
 and leaving use the boredom before the page. Rewards are expectations of the click; what happens
 next is drawn, so that values are means over episodes.
 """
@@ -21,7 +22,7 @@ from numpy.random import Generator
 
 from envs.core.world import Array, Outcome
 from envs.personalization.model import CONTEXT_BOUND, Bools, Floats, Ints, sigmoid
-from envs.personalization.page import Page, refuse_forbidden
+from envs.personalization.page import Offer, Page, refuse_forbidden
 from envs.personalization.scenario import (
     PersonalizationScenario,
     changed_model,
@@ -36,6 +37,7 @@ class SessionState(NamedTuple):
     visit: Ints  # [n] the context that is played
     slot: Ints  # [n] the position to fill next
     shown: Bools  # [n, A] items on the current page
+    attraction: Floats  # [n] of the page so far, where its items compete
     page_category: Bools  # [n, C] categories on the current page
     page_boredom: Floats  # [n] mean boredom over the page so far
     page_clicked: Bools  # [n]
@@ -71,6 +73,7 @@ class SessionWorld(Page):
             visit=self.visitors(n, rng),
             slot=np.zeros(n, np.int32),
             shown=self.nothing_shown(n),
+            attraction=np.zeros(n),
             page_category=np.zeros((n, categories), np.bool_),
             page_boredom=np.zeros(n),
             page_clicked=np.zeros(n, np.bool_),
@@ -98,8 +101,12 @@ class SessionWorld(Page):
         return np.concatenate(columns, axis=1).astype(np.float32)
 
     def chances(self, state: SessionState, item: Array) -> Floats:
-        """The probability of a click on `item [n]` in this state, `[n]`."""
-        return sigmoid(self.logit(state, item) - self.terms.boredom * self._bored(state, item))
+        """The expected clicks that `item [n]` adds in this state, `[n]`."""
+        return self._offer(state, item).chance
+
+    def _offer(self, state: SessionState, item: Array) -> Offer:
+        bored = self.terms.boredom * self._bored(state, item)
+        return self.offered(state, self.logit(state, item) - bored)
 
     def _bored(self, state: SessionState, item: Array) -> Ints:
         return state.boredom[np.arange(len(item)), self.items.category[item]]
@@ -113,10 +120,12 @@ class SessionWorld(Page):
         running = ~state.gone
         item = np.asarray(control, np.int64)
         refuse_forbidden(self.action_mask(state), item, running)
-        chance = self.chances(state, item) * running
+        offer = self._offer(state, item)
+        chance = offer.chance * running
         click_luck, leave_luck, return_luck = rng.random((3, len(item)))
-        clicked = click_luck < chance
+        clicked = click_luck < offer.click * running
         shown = self._shown(state, item, clicked, running)
+        shown = shown._replace(attraction=np.where(running, offer.attraction, state.attraction))
         after = self._turned(shown, running, leave_luck, return_luck)
         return Outcome(
             state=after,
@@ -181,6 +190,7 @@ class SessionWorld(Page):
             shown=state.shown & ~full[:, None],
             page_category=state.page_category & ~full[:, None],
             page_boredom=np.where(full, 0.0, state.page_boredom),
+            attraction=np.where(full, 0.0, state.attraction),
             page_clicked=state.page_clicked & ~full,
             boredom=boredom.astype(np.int32),
             day=(state.day + returns).astype(np.int32),

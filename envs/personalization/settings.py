@@ -13,8 +13,10 @@ class PersonalizationSettings:
     """Values of one page; money in `currency` (clicks, where an event is worth 1).
 
     `event_value` is what one reward event is worth; `slots` how many items a visitor is shown at
-    once, best position first. `pessimism` (MODELLING 5.1's beta) takes that many deviations
-    between the members off the training reward. The other fields are the session parameters of
+    once, best position first. With `one_choice` the items of a page compete for one reward (a log
+    of such pages says so itself), else each is rewarded on its own. `pessimism` (MODELLING 5.1's
+    beta) takes that many deviations between the members off the training reward. The other fields
+    are the session parameters of
     MODELLING 4.1: `boredom` eta (logits a level), `boredom_levels` K, the probabilities of leaving
     after a click (`leave_click`), without one (`leave_none`, plus `leave_boredom` a level), and of
     returning the next day, sigmoid(return_intercept + return_satisfaction SAT), for `days` days.
@@ -23,6 +25,7 @@ class PersonalizationSettings:
     currency: str = "clicks"
     event_value: float = 1.0
     slots: int = 1
+    one_choice: bool = False
     pessimism: float = 0.0
     sessions: bool = False
     boredom: float = 0.5

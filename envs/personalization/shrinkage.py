@@ -14,7 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from envs.personalization.model import Floats, sigmoid
+from envs.personalization.choice import chances, deviances
+from envs.personalization.model import Floats
 from envs.personalization.response import Guess, Response, Rows, fit_response, logits
 
 FACTORS = 2.0 ** np.arange(-1.0, 2.0, 0.5)
@@ -39,7 +40,7 @@ def with_averaged_taste(rows: Rows, guess: Guess, fitted: Response) -> Response:
 def log_evidence(rows: Rows, guess: Guess, fitted: Response) -> float:
     """log p(rewards | deviations), but for what does not depend on the items' deviations."""
     logit = logits(rows, guess, fitted)
-    likelihood = -(rows.weight * (np.logaddexp(0, logit) - rows.reward * logit)).sum()
+    likelihood = -(rows.weight * deviances(logit, rows.reward, rows.page)).sum()
     penalty = sum(
         ((effects / sd) ** 2).sum()
         for effects, sd in (
@@ -51,7 +52,7 @@ def log_evidence(rows: Rows, guess: Guess, fitted: Response) -> float:
             (np.array([fitted.trust]), 1.0),
         )
     )
-    q = sigmoid(logit)
+    q = chances(logit, rows.page)
     volume = _log_determinants(rows, rows.weight * q * (1 - q), fitted)
     return float(likelihood - 0.5 * penalty - 0.5 * volume)
 

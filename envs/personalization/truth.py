@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,11 @@ def world_of(
     *,
     history_rows: int = HISTORY_ROWS,
 ) -> PersonalizationWorld | SessionWorld:
-    """`true_world` of any truth; session presets bring their own boredom."""
+    """`true_world` of any truth; presets bring their own boredom, or the form of their pages."""
     history = logged_rows(truth, history_rows, rng)
     contexts = truth.contexts(episodes, rng)
+    if truth.preset.slots > 1:
+        settings = replace(settings, slots=truth.preset.slots, one_choice=True)
     if not truth.preset.sessions and not settings.sessions:
         return PersonalizationWorld.drawn(
             truth.model, truth.items, contexts, history, settings, rng

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -18,6 +19,7 @@ from envs.personalization.encoding import Encoder, Texts, fit_encoder
 from envs.personalization.leaks import leaking_columns
 from envs.personalization.log import ITEM_PREFIX
 from envs.personalization.model import Bools, Floats, Ints, LoggedRows
+from envs.personalization.slates import slates_of
 
 MOST_ITEMS = 10_000
 MOST_ROWS = 1_000_000
@@ -43,6 +45,7 @@ class Visits:
     """Rows in the order of time; every array is `[M]` or `[M, ...]`.
 
     `unit` and `session` number the units and the sessions (-1: no session), `day` the log's days.
+    `page` numbers the pages of a log whose items compete for one reward (None: they do not).
     `pool_items` `[pools, A]` says what each pool may show; `pool` numbers each row's. A propensity
     that was not logged is NaN.
     """
@@ -59,6 +62,7 @@ class Visits:
     time: NDArray[np.int64]
     pool: Ints
     pool_items: Bools | None
+    page: Ints | None = None
 
     @property
     def size(self) -> int:
@@ -72,7 +76,11 @@ class Visits:
 
     def rows(self, index: NDArray[Any]) -> Visits:
         """The rows `index`."""
-        kept = {name: value[index] for name, value in vars(self).items() if name != "pool_items"}
+        kept = {
+            name: value[index]
+            for name, value in vars(self).items()
+            if name != "pool_items" and value is not None
+        }
         return replace(self, **kept)
 
     def logged(self, propensity: Floats) -> LoggedRows:
@@ -105,7 +113,7 @@ def gather(log: LogTable) -> Gathered:
     Raises:
         CalibrationError: what the log lacks for a calibration; every reason is named.
     """
-    columns, notes = _columns(log)
+    columns, notes = kept_columns(log, log.names)
     columns = outcomes_apart(columns)
     context = [c for c in _context_names(log) if not c.startswith(ITEM_PREFIX)]
     ids, item = _numbered_items(columns["action_id"])
@@ -121,6 +129,7 @@ def gather(log: LogTable) -> Gathered:
         raise CalibrationError(_listed(log.source, problems))
     encoder = fit_encoder({name: columns[name][earlier] for name in context}, context)
     pools, pool = np.unique(texts_or_empty(columns, "pool_id"), return_inverse=True)
+    slates = slates_of(columns)
     visits = Visits(
         x=encoder.encoded(columns, len(item)),
         item=item,
@@ -136,7 +145,9 @@ def gather(log: LogTable) -> Gathered:
         time=columns["timestamp"].astype(np.int64),
         pool=pool.astype(np.int32),
         pool_items=_pool_items(pool, item, len(pools), len(ids)) if "pool_id" in columns else None,
+        page=slates.page if slates.one_choice else None,
     )
+    notes += slates.notes()
     if context:
         notes.append(_context_note(context, encoder))
     return Gathered(
@@ -172,18 +183,18 @@ def _context_names(log: LogTable) -> list[str]:
     return [name for name in log.names if name not in log.schema.names]
 
 
-def _columns(log: LogTable) -> tuple[dict[str, NDArray[Any]], list[str]]:
-    """Every column whole, or those of one unit in N where the log is very long."""
+def kept_columns(log: LogTable, names: Sequence[str]) -> tuple[dict[str, NDArray[Any]], list[str]]:
+    """The columns whole, or those of one unit in N where the log is very long, and a note of it."""
     one_in = -(-log.rows // MOST_ROWS)
     if one_in == 1:
-        return log.arrays(log.names), []
+        return log.arrays(names), []
     parts: list[dict[str, NDArray[Any]]] = []
-    for batch in log.batches(log.names):
+    for batch in log.batches(names):
         # A checksum, not Python's hash, which differs from one process to the next.
         kept = np.array([zlib.crc32(unit.encode()) % one_in == 0 for unit in batch["unit_id"]])
         parts.append({name: cells[kept] for name, cells in batch.items()})
     note = f"one unit in {one_in} was kept, chosen by a checksum of its id"
-    return {name: np.concatenate([part[name] for part in parts]) for name in log.names}, [note]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}, [note]
 
 
 def _numbered_items(names: Texts) -> tuple[tuple[str, ...], Ints]:

@@ -1,9 +1,9 @@
 """One visit as an episode: which item to show on which position (MODELLING 4.1).
 
 A visitor x arrives and `slots` positions are filled one after the other, each item at most once;
-with one slot an episode is a single decision. Whether an item is rewarded depends on x, the item
-and its position, not on its neighbours. Rewards are expectations under the episode's member of the
-response model; realised events are drawn only to confirm them.
+with one slot an episode is a single decision. An item is rewarded on its own, or the items of a
+page compete for one reward (`choice.py`). Rewards are expectations under the episode's member of
+the response model; realised events are drawn only to confirm them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.random import Generator
 
 from envs.core.world import Array, Outcome
-from envs.personalization.best_slate import best_slate_value
+from envs.personalization.best_slate import best_choice_value, best_slate_value
 from envs.personalization.model import (
     CONTEXT_BOUND,
     Bools,
@@ -24,7 +24,6 @@ from envs.personalization.model import (
     Ints,
     chunks,
     logits_of,
-    sigmoid,
 )
 from envs.personalization.page import Page, refuse_forbidden
 from envs.personalization.scenario import PersonalizationScenario, changed_model
@@ -36,6 +35,7 @@ class VisitState(NamedTuple):
     visit: Ints  # [n] the context that is played
     slot: Ints  # [n] the position to fill next; `slots` when done
     shown: Bools  # [n, A] items already on the page
+    attraction: Floats  # [n] of the page so far, where its items compete
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,15 @@ class PersonalizationWorld(Page):
         running = state.slot < self.settings.slots
         item = np.asarray(control, np.int64)
         refuse_forbidden(self.action_mask(state), item, running)
-        chance = sigmoid(self.logit(state, item)) * running
-        clicked = rng.random(len(item)) < chance
+        offer = self.offered(state, self.logit(state, item))
+        chance = offer.chance * running
+        clicked = rng.random(len(item)) < offer.click * running
         shown = state.shown.copy()
         if shown.shape[1]:
             shown[running, item[running]] = True
-        after = VisitState(state.visit, (state.slot + running).astype(np.int32), shown)
+        attraction = np.where(running, offer.attraction, state.attraction)
+        slot = (state.slot + running).astype(np.int32)
+        after = VisitState(state.visit, slot, shown, attraction)
         reward = chance - self.doubt(state, item) * running
         return Outcome(
             state=after,
@@ -111,7 +114,8 @@ class PersonalizationWorld(Page):
 
     def _start(self, visit: Array) -> VisitState:
         n = len(visit)
-        return VisitState(visit.astype(np.int32), np.zeros(n, np.int32), self.nothing_shown(n))
+        empty = np.zeros(n, np.int32), self.nothing_shown(n), np.zeros(n)
+        return VisitState(visit.astype(np.int32), *empty)
 
     def _best_chance(self, state: VisitState) -> Floats:
         parts = chunks(len(state.visit), self.model.items)
@@ -125,7 +129,10 @@ class PersonalizationWorld(Page):
         if mask is not None:
             logit = np.where(mask, logit, -np.inf)
         slots = np.minimum(np.arange(self.settings.slots), self.model.positions - 1)
-        return best_slate_value(logit, self.model.position[member][:, slots], state.slot)
+        effect = self.model.position[member][:, slots]
+        if self.settings.one_choice:
+            return best_choice_value(logit, effect, state.slot, state.attraction)
+        return best_slate_value(logit, effect, state.slot)
 
     def under(self, scenario: PersonalizationScenario) -> PersonalizationWorld:
         """The same visitors with the scenario's response and taste."""
