@@ -146,39 +146,3 @@ def test_no_boredom_is_found_where_there_is_none(tmp_path: Path) -> None:
     log = kept(generate_log(likely("no_boredom"), 4, np.random.default_rng(3)), tmp_path)
     calibration = fit(log, settle(log, SETTINGS), np.random.default_rng(0))
     assert calibration.earlier.terms["boredom"] < 0.08
-
-
-def real(shared_data: Path, path: str, reader: str, cache: Path, **options: int) -> LogTable:
-    return read_log(
-        shared_data / path, VISITS, reader=reader, reader_options=options, cache=cache, now=NOW
-    )
-
-
-REAL = {
-    "open_bandit_small/random/all/all.csv.gz": ("open-bandit", "too few effective positives"),
-    "open_bandit_small/bts/all/all.csv.gz": ("open-bandit", "too few effective positives"),
-    "open_bandit_small/bts/men/men.csv.gz": ("open-bandit", "too few effective positives"),
-    "bank_marketing/bank-additional-full.csv.gz": ("bank-marketing", "assumed, not identified"),
-    "upworthy_ab_counts/n_matrix.csv.gz": (
-        "upworthy",
-        "shown better than the log's own policy",
-    ),
-}
-
-
-@pytest.mark.parametrize("path", REAL)
-def test_every_real_log_has_its_evidence_and_one_named_verdict(
-    path: str, shared_data: Path, tmp_path: Path
-) -> None:
-    reader, verdict = REAL[path]
-    options = {"tests": 40} if reader == "upworthy" else {}
-    log = real(shared_data, path, reader, tmp_path, **options)
-    calibration = fit(log, settle(log, SETTINGS), np.random.default_rng(0))
-    assert [note for note in calibration.notes if note.startswith("verdict")] == [
-        f"verdict: {verdict}"
-    ]
-    evidence = next(note for note in calibration.notes if "effective sample size" in note)
-    assert "unsupported mass" in evidence
-    assert "effective positives" in evidence
-    # Only where chance dealt the items does the simulator reproduce what came later.
-    assert calibration.fidelity.passed == (reader == "upworthy")
