@@ -100,26 +100,44 @@ def thinning(log: LogTable) -> int:
     return max(1, int(np.ceil(signups * weeks / MOST_ROWS)))
 
 
-def menu_of(events: Events, notes: list[str]) -> tuple[Menu, NDArray[np.int64]]:
-    """The menu, and the action of every event (0 unless a contact, `OTHER` off the menu)."""
+class FittedPart(NamedTuple):
+    """Whom and when everything is estimated from; the rest of the log only has it applied."""
+
+    customers: NDArray[np.bool_]  # [N]
+    before: int  # week
+
+    def holds(self, customer: NDArray[np.int64], at: NDArray[Any]) -> NDArray[np.bool_]:
+        """Whether a customer's week is in it, `[n]`."""
+        return np.asarray(self.customers[customer] & (at < self.before))
+
+
+def menu_of(events: Events, part: FittedPart, notes: list[str]) -> tuple[Menu, NDArray[np.int64]]:
+    """The menu, and the action of every event (0 unless a contact, `OTHER` off the menu).
+
+    On the menu is what the part was sent often enough for its effect to be learned.
+    """
     contacts = events.of("contact")
+    learned = part.holds(events.customer[contacts], events.at[contacts])
     pairs = np.char.add(
         np.char.add(events.channel[contacts].astype(str), _BETWEEN),
         events.offer[contacts].astype(str),
     )
-    levels, index, counts = np.unique(pairs, return_inverse=True, return_counts=True)
+    levels, index = np.unique(pairs, return_inverse=True)
+    counts = np.bincount(index[learned], minlength=len(levels))
     named = [tuple(level.split(_BETWEEN, 1)) for level in levels]
     order = sorted(range(len(named)), key=lambda i: (CHANNELS.index(named[i][0]), named[i][1]))
     chosen = [i for i in order if counts[i] >= LEAST_CONTACTS]
     rare = [i for i in order if counts[i] < LEAST_CONTACTS]
     if not chosen:
         raise CalibrationError(
-            f"no channel and offer was used {LEAST_CONTACTS} times (most: {counts.max()}): too few "
-            "contacts to learn what they do. Use a longer log"
+            f"no channel and offer was used {LEAST_CONTACTS} times (most: {counts.max()}) in the "
+            "part that is learned from: too few contacts to learn what they do. Use a longer log"
         )
     if rare:
         names = ", ".join("+".join(filter(None, named[i])) for i in rare)
-        notes.append(f"fewer than {LEAST_CONTACTS} contacts, left out: {names}")
+        notes.append(
+            f"fewer than {LEAST_CONTACTS} contacts in the part learned from, left out: {names}"
+        )
     channels = tuple(dict.fromkeys(named[i][0] for i in chosen))
     number = np.full(len(named), OTHER)
     number[chosen] = np.arange(1, len(chosen) + 1)
@@ -131,7 +149,7 @@ def menu_of(events: Events, notes: list[str]) -> tuple[Menu, NDArray[np.int64]]:
 class Grid:
     """Customers x weeks: where a customer is active, and how to fill it with events."""
 
-    def __init__(self, events: Events, menu: Menu) -> None:
+    def __init__(self, events: Events) -> None:
         decided = events.of("contact", "none")
         # The last week counts when at least six of its days were seen.
         self.weeks = int(np.floor(events.at.max() + 1 / 7))

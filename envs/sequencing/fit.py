@@ -1,8 +1,10 @@
 """From a customer event log to calibrated customers with their fidelity report.
 
-Customers are split, and time is. The earlier part is three fifths of the customers in the first two
-thirds of the weeks; it trains and tunes. The later part is the other customers over all weeks: none
-of it was seen in training. The fidelity report asks how well the first foretells the second.
+Customers are split, and time is, before anything is estimated. The earlier part is three fifths of
+the customers in the first two thirds of the weeks; it trains and tunes. The later part is the other
+customers over all weeks: none of it was seen in training, and what it is seen through (menu, costs,
+classes of frequency, decay of fatigue, estimated propensities) comes from the earlier part. The
+fidelity report asks how well the first foretells the second.
 """
 
 from __future__ import annotations
@@ -20,13 +22,15 @@ from envs.core.calibration_folder import CalibrationError, read_calibration, wri
 from envs.core.fidelity import FidelityReport
 from envs.core.log import LogTable
 from envs.sequencing.calibration_files import FORM, arrays_of, tables_from
+from envs.sequencing.events import read_events
 from envs.sequencing.fidelity import judge_simulator
-from envs.sequencing.gathering import gather
+from envs.sequencing.gathering import gather_events
 from envs.sequencing.heads import response_heads
 from envs.sequencing.members import fit_tables, likelihood
 from envs.sequencing.panel import Gathered, Panel
 from envs.sequencing.propensity import (
     Support,
+    chance_of_taken,
     cross_fitted,
     estimated_policy,
     stabilised_weights,
@@ -157,37 +161,43 @@ def fit(log: LogTable, settings: SequencingSettings, rng: Generator) -> Sequenci
     Raises:
         CalibrationError: the log cannot be calibrated; the message says what it needs.
     """
-    gathered = _gathered(log)
-    panel, menu = gathered.panel, gathered.menu
-    training = rng.random(panel.customer.max() + 1) < TRAINING_CUSTOMERS
-    split = max(2, round(TRAINING_WEEKS * panel.weeks))
-    mine = training[panel.customer]
+    gathered = _gathered(log, rng)
+    panel, menu, split = gathered.panel, gathered.menu, gathered.split
+    mine = gathered.fitted[panel.customer]
     earlier, later = panel.where(mine & (panel.week < split)), panel.where(~mine)
     _refuse_unfit(earlier, later, split)
 
-    propensity, logged = _propensities(panel, menu, rng)
-    effects = _effects(panel, propensity, logged)
-    seen = mine & (panel.week < split)
+    policy = estimated_policy(earlier, menu.channel, np.ones(earlier.rows))
+    logged = bool(np.isfinite(panel.propensity[panel.action >= 0]).all())
+    # Of the later part, whose customers the policy was not fitted to, it foretells the decisions.
+    estimates = (
+        (earlier.propensity, later.propensity)
+        if logged
+        else (cross_fitted(earlier, menu.channel, rng), chance_of_taken(policy, later))
+    )
+    propensity, later_propensity = (
+        _bounded(part, chance) for part, chance in zip((earlier, later), estimates, strict=True)
+    )
+    effects = _effects(panel, logged)
     # Both parts start where the log's customers stood when the later weeks began.
     today = panel.week == split
     tables = {
         name: fit_tables(
             part, gathered, panel.where(today & of),
-            stabilised_weights(part, menu.channel, propensity[rows]), MEMBERS, rng,
+            stabilised_weights(part, menu.channel, chance), MEMBERS, rng,
         )
-        for name, part, rows, of in (
-            ("earlier", earlier, seen, mine), ("later", later, ~mine, ~mine),
+        for name, part, chance, of in (
+            ("earlier", earlier, propensity, mine), ("later", later, later_propensity, ~mine),
         )
     }  # fmt: skip
-    policy = estimated_policy(earlier, menu.channel, np.ones(earlier.rows))
     responses = response_heads(earlier, menu.channel)
     judged = judge_simulator(
         tables["earlier"], menu, later, split, policy, responses, rng,
-        propensity=propensity[~mine] if effects == "identified" else None,
+        propensity=later_propensity if effects == "identified" else None,
     )  # fmt: skip
-    support = support_of_trying_all(panel, menu.channel, propensity)
+    support = support_of_trying_all(earlier, menu.channel, propensity)
     verdict = _verdict(effects, logged)
-    base = _base(gathered, mine, panel, split)
+    base = _base(gathered)
     return SequencingCalibration(
         menu=menu,
         earlier=tables["earlier"],
@@ -218,13 +228,23 @@ def settle(log: LogTable, settings: SequencingSettings) -> SequencingSettings:
     return settings
 
 
-def _gathered(log: LogTable) -> Gathered:
-    """The panel; where fatigue is not logged, with the decay under which purchases fit best."""
-    gathered = gather(log)
-    if np.isnan(gathered.decay):
-        return gathered
-    tried = [gather(log, decay=decay) for decay in _TIRING]
-    return max(tried, key=likelihood)
+def _gathered(log: LogTable, rng: Generator) -> Gathered:
+    """The panel; where fatigue is not logged, with the decay under which purchases fit best.
+
+    Which customers are learned from is drawn first.
+    """
+    notes: list[str] = []
+    events = read_events(log, notes)
+    fitted = rng.random(events.customers) < TRAINING_CUSTOMERS
+
+    def gathered(decay: float) -> Gathered:
+        return gather_events(events, fitted, TRAINING_WEEKS, decay=decay, notes=notes)
+
+    first = gathered(_TIRING[0])
+    if np.isnan(first.decay):
+        return first
+    tried = [first, *(gathered(decay) for decay in _TIRING[1:])]
+    return max(tried, key=lambda one: likelihood(one.learned_from, one.menu.channel))
 
 
 def _refuse_unfit(earlier: Panel, later: Panel, split: int) -> None:
@@ -243,19 +263,14 @@ def _refuse_unfit(earlier: Panel, later: Panel, split: int) -> None:
         raise CalibrationError("; ".join(problems))
 
 
-def _propensities(panel: Panel, menu: Menu, rng: Generator) -> tuple[NDArray[np.float64], bool]:
-    """The chance of every decision, and whether the log itself says it."""
-    decided = panel.action >= 0
-    logged = bool(np.isfinite(panel.propensity[decided]).all())
-    if logged:
-        return np.where(decided, panel.propensity, 1.0), True
-    estimate = cross_fitted(panel, menu.channel, rng)
-    return np.where(decided, np.maximum(estimate, 1e-3), 1.0), False
+def _bounded(panel: Panel, chance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The chances of decisions, away from 0; 1 where the action is not known."""
+    return np.where(panel.action >= 0, np.maximum(chance, 1e-3), 1.0)
 
 
-def _effects(panel: Panel, propensity: NDArray[np.float64], logged: bool) -> Effects:
+def _effects(panel: Panel, logged: bool) -> Effects:
     """Identified where the log randomised: both contact and none had a logged chance."""
-    randomised = logged & (propensity < 1) & (panel.action >= 0)
+    randomised = logged & (panel.propensity < 1) & (panel.action >= 0)
     enough = min((randomised & (panel.action > 0)).sum(), (randomised & (panel.action == 0)).sum())
     return "identified" if enough >= _LEAST_RANDOMISED else "assumed, not identified"
 
@@ -273,25 +288,21 @@ def _verdict(effects: Effects, logged: bool) -> str:
 
 def _support_note(support: Support) -> str:
     return (
-        "of a policy that tries every allowed action equally, the log shows "
+        "of a policy that tries every allowed action equally, the part that is learned from shows "
         f"{support.effective_rows:,.0f} effective customer-weeks, "
         f"{100 * support.unsupported:.1f} % unsupported mass and "
         f"{support.effective_positives:,.0f} effective positives"
     )
 
 
-def _base(
-    gathered: Gathered, training: NDArray[np.bool_], panel: Panel, split: int
-) -> BgNbd | None:
+def _base(gathered: Gathered) -> BgNbd | None:
     customer, at, _ = gathered.purchases
-    of_training = np.zeros(max(customer.max(), panel.customer.max()) + 1, bool)
-    of_training[np.unique(panel.customer[training])] = True
-    kept = of_training[customer]
+    kept = gathered.fitted[customer]
     if not kept.any():
         return None
     days = np.floor(at[kept] * 7) / 7
     try:
-        return fit_bgnbd(rhythm(customer[kept], days, float(split)))
+        return fit_bgnbd(rhythm(customer[kept], days, float(gathered.split)))
     except ValueError:
         return None
 

@@ -5,12 +5,14 @@ A week's purchases are counted whole.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.core.calibration_folder import CalibrationError
 from envs.core.log import LogTable
-from envs.sequencing.events import Events, Grid, menu_of, read_events
+from envs.sequencing.events import Events, FittedPart, Grid, menu_of, read_events
 from envs.sequencing.panel import FATIGUES, FREQUENCIES, OTHER, RECENCIES, Gathered, Panel
 from envs.sequencing.stocks import decayed_bins, frequency_bins
 from envs.sequencing.tables import Menu
@@ -24,27 +26,48 @@ _LEAST_LOGGED = 0.95
 LONGEST_HISTORY_WEEKS = 104.0  # what lies further back has a sixteenth of its weight
 
 
-def gather(log: LogTable, *, decay: float = 0.7) -> Gathered:
-    """The panel of a log; `decay` of fatigue a week serves where the log keeps no fatigue.
+def gather(log: LogTable) -> Gathered:
+    """The panel of a whole log, all of it learned from.
 
     Raises:
         CalibrationError: the log has no decisions to learn from.
     """
     notes: list[str] = []
     events = read_events(log, notes)
-    menu, action_of = menu_of(events, notes)
-    grid = Grid(events, menu)
+    return gather_events(events, np.ones(events.customers, bool), 1.0, notes=notes)
+
+
+def gather_events(
+    events: Events,
+    fitted: NDArray[np.bool_],
+    share_of_weeks: float,
+    *,
+    decay: float = 0.7,
+    notes: Sequence[str] = (),
+) -> Gathered:
+    """The panel of all customers; menu, costs and classes are those of the part learned from.
+
+    That part is the customers `fitted [N]` in the first `share_of_weeks`. `decay` of fatigue a week
+    serves where the log keeps no fatigue.
+
+    Raises:
+        CalibrationError: the log has no decisions to learn from.
+    """
+    notes = list(notes)
+    grid = Grid(events)
+    part = FittedPart(fitted, max(2, round(share_of_weeks * grid.weeks)))
+    menu, action_of = menu_of(events, part, notes)
     if grid.weeks < 4:
         raise CalibrationError(
             f"the log has {grid.weeks} whole weeks from its first decision: at least 4 are needed. "
             "Use a longer log"
         )
-    action, propensity, cost = _decisions(events, menu, action_of, grid, notes)
+    action, propensity, cost = _decisions(events, menu, action_of, grid, part, notes)
     purchase, value, offer_paid = _purchases(events, grid)
     unsubscribed, consent = _consent(events, menu, grid)
     responses = _responses(events, menu, grid, action)
     recency = _recency(events, grid)
-    frequency, edges = _frequency(events, grid, notes)
+    frequency, edges = _frequency(events, grid, part, notes)
     fatigue, logged = _fatigue(events, menu, grid, action, decay, notes)
     left = np.take_along_axis(unsubscribed, np.maximum(menu.channel[action], 0)[..., None], axis=2)[
         ..., 0
@@ -74,6 +97,8 @@ def gather(log: LogTable, *, decay: float = 0.7) -> Gathered:
     return Gathered(
         panel=panel,
         menu=menu,
+        fitted=fitted,
+        split=part.before,
         first_day=events.first_day,
         contact_cost=cost,
         frequency_edges=edges,
@@ -84,7 +109,12 @@ def gather(log: LogTable, *, decay: float = 0.7) -> Gathered:
 
 
 def _decisions(
-    events: Events, menu: Menu, action_of: NDArray[np.int64], grid: Grid, notes: list[str]
+    events: Events,
+    menu: Menu,
+    action_of: NDArray[np.int64],
+    grid: Grid,
+    part: FittedPart,
+    notes: list[str],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     rows = events.of("contact")
     passed = events.of("none")
@@ -112,9 +142,10 @@ def _decisions(
             )
     cost = np.zeros(len(menu.contacts) + 1)
     paid = events.numbers.get("cost", np.full(len(at), np.nan))
+    learned = part.holds(customer[rows], at[rows])
     unknown = []
     for number, label in enumerate(menu.labels[1:], 1):
-        of_action = paid[rows][action_of[rows] == number]
+        of_action = paid[rows][learned & (action_of[rows] == number)]
         if np.isfinite(of_action).any():
             cost[number] = np.nanmean(of_action)
         else:
@@ -192,7 +223,7 @@ def _recency(events: Events, grid: Grid) -> NDArray[np.int64]:
 
 
 def _frequency(
-    events: Events, grid: Grid, notes: list[str]
+    events: Events, grid: Grid, part: FittedPart, notes: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     score = _score(events, grid, "frequency_score")
     if score is not None:
@@ -203,6 +234,7 @@ def _frequency(
         events.at[rows],
         grid.active,
         _watched_since(events, grid),
+        part,
         FREQUENCIES,
     )
     notes.append(

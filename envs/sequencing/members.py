@@ -92,12 +92,10 @@ def residuals(cells: Cells, counts: Counts, expected: Floats) -> Floats:
     return shift.reshape(RECENCIES, FREQUENCIES)
 
 
-def likelihood(gathered: Gathered) -> float:
-    """The log-likelihood of the purchases under the head fitted to them."""
-    cells, cell = cells_of(gathered.panel)
-    ones = np.ones(gathered.panel.rows)
-    counts = counted(cell, len(cells.action), gathered.panel.purchase, ones)
-    channel = gathered.menu.channel
+def likelihood(panel: Panel, channel: NDArray[np.int64]) -> float:
+    """The log-likelihood of a panel's purchases under the head fitted to them."""
+    cells, cell = cells_of(panel)
+    counts = counted(cell, len(cells.action), panel.purchase, np.ones(panel.rows))
     p = head_probability(fit_buy_head(cells, counts, channel), cells, channel)
     return float((counts.events * np.log(p) + (counts.rows - counts.events) * np.log1p(-p)).sum())
 

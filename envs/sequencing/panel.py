@@ -72,6 +72,8 @@ class Gathered(NamedTuple):
 
     panel: Panel
     menu: Menu
+    fitted: NDArray[np.bool_]  # [N] customers that are learned from
+    split: int  # the week before which they are
     first_day: date
     contact_cost: NDArray[np.float64]  # [A]
     frequency_edges: NDArray[np.float64]  # where the decayed count is cut; empty: logged scores
@@ -79,6 +81,12 @@ class Gathered(NamedTuple):
     purchases: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
     """Customer, week (fractional) of every purchase, and every customer's sign-up week."""
     notes: tuple[str, ...]
+
+    @property
+    def learned_from(self) -> Panel:
+        """The rows that everything is estimated from."""
+        panel = self.panel
+        return panel.where(self.fitted[panel.customer] & (panel.week < self.split))
 
     def day_of(self, week: int) -> date:
         """The first day of a week."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.sequencing.events import FittedPart
+
 FREQUENCY_DECAY = 0.5 ** (1 / 26)
 """Purchases lose half their weight in half a year."""
 
@@ -29,6 +31,7 @@ def frequency_bins(
     at: NDArray[np.float64],
     active: NDArray[np.bool_],
     since: NDArray[np.float64],
+    part: FittedPart,
     bins: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Each customer's decayed rate of purchase weeks before each week, in classes.
@@ -37,7 +40,7 @@ def frequency_bins(
     `FREQUENCY_DECAY` and `PRIOR_WEEKS` m at the mean rate, so that a short history is not taken for
     a low rate. `customer` and `at` (weeks) are of every purchase, `since [N]` is the week from
     which each customer was watched. Returns classes `[N, W]` and the rates that divide them: the
-    quantiles .4, .7 and .9 of active customer-weeks.
+    quantiles .4, .7 and .9 of active customer-weeks. These and the mean rate are the part's alone.
     """
     weeks = active.shape[1]
     first = int(np.floor(min(since.min(), 0.0)))
@@ -46,7 +49,8 @@ def frequency_bins(
     inside = (week >= 0) & (week < bought.shape[1])
     bought[customer[inside], week[inside]] = True
     watched = np.arange(first, weeks) >= np.floor(since)[:, None]
-    mean = bought[watched].mean()
+    learned = np.outer(part.customers, np.arange(first, weeks) < part.before)
+    mean = bought[watched & learned].mean()
     count, exposure = np.zeros(len(active)), np.zeros(len(active))
     rate = np.empty((len(active), weeks))
     for w in range(bought.shape[1]):
@@ -54,5 +58,6 @@ def frequency_bins(
             rate[:, w + first] = (count + PRIOR_WEEKS * mean) / (exposure + PRIOR_WEEKS)
         count = FREQUENCY_DECAY * count + (bought[:, w] & watched[:, w])
         exposure = FREQUENCY_DECAY * exposure + watched[:, w]
-    edges = np.unique(np.quantile(rate[active], [0.4, 0.7, 0.9][: bins - 1]))
+    mine = rate[active & learned[:, -weeks:]]
+    edges = np.unique(np.quantile(mine, [0.4, 0.7, 0.9][: bins - 1]))
     return np.searchsorted(edges, rate, side="right"), edges

@@ -12,6 +12,7 @@ import pytest
 
 from envs.core.calibration_folder import CalibrationError
 from envs.core.log import LogTable, read_log
+from envs.sequencing.events import FittedPart
 from envs.sequencing.gathering import gather
 from envs.sequencing.generated_log import RANDOMISED, generate_log, logging_policy, response_delay
 from envs.sequencing.generator import MENU, true_tables
@@ -85,12 +86,15 @@ def test_a_decayed_count_forgets_and_is_rounded() -> None:
     assert decayed_bins(contacted, 0.5, 5).tolist() == [[0, 1, 2, 1, 0]]
 
 
+ALL = FittedPart(np.ones(3, bool), 6)
+
+
 def test_a_rate_counts_the_weeks_watched_and_not_those_before_the_sign_up() -> None:
     # Two customers buy in every week that they are watched, one never.
     active = np.array([[True] * 6, [False] * 3 + [True] * 3, [True] * 6])
     customer = np.array([0] * 6 + [1] * 3)
     at = np.array([*range(6), 3, 4, 5]) + 0.5
-    rate, edges = frequency_bins(customer, at, active, np.array([0.0, 3.0, 0.0]), 4)
+    rate, edges = frequency_bins(customer, at, active, np.array([0.0, 3.0, 0.0]), ALL, 4)
     assert rate[0, 5] >= rate[1, 5] > rate[2, 5]
     assert (np.diff(edges) > 0).all()
 

@@ -11,8 +11,14 @@ import pytest
 
 from envs.core.calibration_folder import DamagedFile
 from envs.core.log import LogTable, read_log
-from envs.sequencing.fit import CalibrationError, SequencingCalibration, fit, settle
-from envs.sequencing.generated_log import RANDOMISED, generate_log, logging_policy
+from envs.sequencing.fit import (
+    TRAINING_CUSTOMERS,
+    CalibrationError,
+    SequencingCalibration,
+    fit,
+    settle,
+)
+from envs.sequencing.generated_log import RANDOMISED, START, generate_log, logging_policy
 from envs.sequencing.generator import true_tables
 from envs.sequencing.heads import margins, moves, response_heads, unsubscribe_table
 from envs.sequencing.log import EVENTS
@@ -25,6 +31,7 @@ from envs.sequencing.propensity import (
     support_of_trying_all,
 )
 from envs.sequencing.settings import SequencingSettings
+from envs.sequencing.tables import ResponseTables
 from tests.support.sequencing_log import panel_of
 
 TRUE = true_tables("default")
@@ -78,6 +85,36 @@ def test_a_randomised_log_is_called_identified(calibration: SequencingCalibratio
 def changed_log(table: pa.Table, folder: Path) -> LogTable:
     pq.write_table(table, folder / "log.parquet")
     return read_log(folder / "log.parquet", EVENTS, cache=folder / "cache")
+
+
+def test_nothing_that_trains_has_seen_the_customers_or_the_weeks_that_judge(
+    tmp_path: Path,
+) -> None:
+    """Scores, propensities and costs are not in this log's schema: all are estimated."""
+    table = generate_log("default", 12, np.random.default_rng(3), customers=3000)
+    table = table.drop_columns(["frequency_score", "fatigue_email", "propensity"])
+    first = fit(changed_log(table, tmp_path), SequencingSettings(), np.random.default_rng(0))
+    # The same draw as in `fit`: customers are numbered by their first event.
+    names = table["customer_id"].combine_chunks().dictionary_encode()
+    fitted = np.random.default_rng(0).random(len(names.dictionary)) < TRAINING_CUSTOMERS
+    week = (table["timestamp"].to_numpy() - START) / np.timedelta64(7, "D")
+    judges = ~fitted[names.indices.to_numpy()] | (week >= 8)
+    kind = table["event"].cast("string").to_numpy(zero_copy_only=False)
+    # Judges buy half as often, and a contact costs ten times as much.
+    cost = np.where(judges & (kind == "contact"), 0.1, table["cost"].to_numpy())
+    place = table.column_names.index("cost")
+    dearer = table.set_column(place, "cost", pa.array(cost, mask=np.isnan(cost)))
+    lost = judges & (kind == "purchase") & (week >= 0)
+    kept = ~lost | (np.arange(len(kind)) % 2 == 0)
+    (tmp_path / "changed").mkdir()
+    changed = changed_log(dearer.filter(pa.array(kept)), tmp_path / "changed")
+    second = fit(changed, SequencingSettings(), np.random.default_rng(0))
+    for name in ResponseTables._fields:
+        one, other = getattr(first.earlier, name), getattr(second.earlier, name)
+        np.testing.assert_array_equal(one, other, err_msg=name)
+    np.testing.assert_array_equal(first.logging_propensity, second.logging_propensity)
+    np.testing.assert_array_equal(first.earlier.contact_cost, second.later.contact_cost)
+    assert second.later.base.mean() < first.later.base.mean() - 0.3, "judges did change"
 
 
 def test_without_propensities_they_are_estimated_and_effects_assumed(tmp_path: Path) -> None:
