@@ -53,6 +53,7 @@ def wide_world(customers: int) -> SequencingWorld:
         start=np.column_stack(
             [truth.start[:, :2], np.zeros((rows, 5), np.int64), np.ones((rows, 5), np.int64)]
         ),
+        start_contacts=np.zeros((rows, 5), np.int64),
         start_weight=truth.start_weight,
     )
     settings = SequencingSettings(terminal_weeks=0)

@@ -88,9 +88,7 @@ def judge_simulator(
         _head_checks(tables, menu, decided.where(decided.week >= split), responses, rng),
         _surface_checks(tables, decided),
         Part(*path_checks(tables, held_out, split, policy, rng)),
-        Part(
-            *effect_checks(tables, menu, decided, None if propensity is None else propensity[known])
-        ),
+        Part(*_effects(tables, menu, held_out, propensity)),
     ]
     checks = [check for part in parts for check in part.checks]
     return Judged(
@@ -100,6 +98,16 @@ def judge_simulator(
         ),
         tuple(note for part in parts for note in part.notes),
     )
+
+
+def _effects(
+    tables: ResponseTables, menu: Menu, held_out: Panel, propensity: Floats | None
+) -> tuple[tuple[Check, ...], tuple[Curve, ...], tuple[str, ...]]:
+    """6. On every week whose chance is known: contacts off the menu are decisions like others."""
+    if propensity is None:
+        return effect_checks(tables, menu, held_out, None)
+    known = np.isfinite(propensity)
+    return effect_checks(tables, menu, held_out.where(known), propensity[known])
 
 
 def _unanswered(checks: Sequence[Check]) -> list[Check]:
@@ -124,7 +132,7 @@ def _head_checks(
     rows = np.arange(later.rows)
     used = np.maximum(tables.channel[later.action], 0)
     leaving = tables.unsubscribe[:, later.action, later.fatigue[rows, used]].mean(axis=0)
-    contacted = later.action > 0
+    contacted = (later.action > 0) & later.settled
     heads = [
         ("buy", expected_purchases(tables, states(later), later.action), later.purchase),
         ("unsubscribe", leaving[contacted], later.unsubscribe[contacted]),

@@ -264,8 +264,8 @@ def _refuse_unfit(earlier: Panel, later: Panel, split: int) -> None:
 
 
 def _bounded(panel: Panel, chance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The chances of decisions, away from 0; 1 where the action is not known."""
-    return np.where(panel.action >= 0, np.maximum(chance, 1e-3), 1.0)
+    """The chances of decisions, away from 0; as they are where the action is not on the menu."""
+    return np.where(panel.action >= 0, np.maximum(chance, 1e-3), panel.propensity)
 
 
 def _effects(panel: Panel, logged: bool) -> Effects:

@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 
 from envs.core.calibration_folder import CalibrationError
 from envs.core.log import LogTable
+from envs.sequencing.contacts import decisions, recent_contacts, touched, unsubscribes
 from envs.sequencing.events import Events, FittedPart, Grid, menu_of, read_events
-from envs.sequencing.panel import FATIGUES, FREQUENCIES, OTHER, RECENCIES, Gathered, Panel
+from envs.sequencing.panel import FATIGUES, FREQUENCIES, RECENCIES, Gathered, Panel
 from envs.sequencing.stocks import decayed_bins, frequency_bins
 from envs.sequencing.tables import Menu
 
 MATURE_WEEKS = 30 / 7
 """Responses to a contact are counted once they had 30 days to come (MODELLING 3.1)."""
-
-_LEAST_LOGGED = 0.95
-"""Propensities count as logged when so many decisions have one; the others are then left out."""
 
 LONGEST_HISTORY_WEEKS = 104.0  # what lies further back has a sixteenth of its weight
 
@@ -62,17 +60,17 @@ def gather_events(
             f"the log has {grid.weeks} whole weeks from its first decision: at least 4 are needed. "
             "Use a longer log"
         )
-    action, propensity, cost = _decisions(events, menu, action_of, grid, part, notes)
+    action, propensity, cost = decisions(events, menu, action_of, grid, part, notes)
+    used = touched(events, menu, grid)
     purchase, value, offer_paid = _purchases(events, grid)
-    unsubscribed, consent = _consent(events, menu, grid)
-    responses = _responses(events, menu, grid, action)
+    left, lag = unsubscribes(events, menu, grid, part, notes)
+    consent = _consent(events, menu, grid)
+    responses = _responses(events, menu, grid, used)
     recency = _recency(events, grid)
     frequency, edges = _frequency(events, grid, part, notes)
-    fatigue, logged = _fatigue(events, menu, grid, action, decay, notes)
-    left = np.take_along_axis(unsubscribed, np.maximum(menu.channel[action], 0)[..., None], axis=2)[
-        ..., 0
-    ] & (action > 0)
-    mature = grid.weeks - np.arange(grid.weeks) - 1 >= MATURE_WEEKS
+    fatigue, logged = _fatigue(events, menu, grid, used, decay, notes)
+    since = grid.weeks - 1 - np.arange(grid.weeks)
+    recent = recent_contacts(used)
     customer, week = np.nonzero(grid.active)
     cells = (customer, week)
     panel = Panel(
@@ -82,16 +80,18 @@ def gather_events(
         frequency=frequency[cells],
         fatigue=fatigue[cells],
         consent=consent[cells],
+        recent=recent[cells],
         action=action[cells],
         propensity=propensity[cells],
         purchase=purchase[cells] > 0,
         value=value[cells],
         offer_paid=offer_paid[cells],
-        unsubscribe=left[cells],
+        unsubscribe=left[cells] & (action[cells] > 0),
+        settled=(since >= lag)[week],
         delivered=responses["deliver"][cells],
         opened=responses["open"][cells],
         clicked=responses["click"][cells],
-        mature=mature[week],
+        mature=(since >= MATURE_WEEKS)[week],
     )
     bought = events.of("purchase")
     return Gathered(
@@ -108,53 +108,6 @@ def gather_events(
     )
 
 
-def _decisions(
-    events: Events,
-    menu: Menu,
-    action_of: NDArray[np.int64],
-    grid: Grid,
-    part: FittedPart,
-    notes: list[str],
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    rows = events.of("contact")
-    passed = events.of("none")
-    customer, at = events.customer, events.at
-    contacts = grid.sums(customer[rows], at[rows], 1.0)
-    action = grid.last(customer[rows], at[rows], action_of[rows], 0.0).astype(np.int64)
-    several = int((contacts > 1).sum())
-    if several:
-        notes.append(
-            f"{several:,} customer-weeks have more than one contact: the last one stands for them"
-        )
-    # A contact overrides a "none" of the same week.
-    propensity = np.full(action.shape, np.nan)
-    if "propensity" in events.numbers:
-        logged = events.numbers["propensity"]
-        none = grid.last(customer[passed], at[passed], logged[passed], np.nan)
-        sent = grid.last(customer[rows], at[rows], logged[rows], np.nan)
-        propensity = np.where(action == 0, none, sent)
-        absent = grid.active & np.isnan(propensity) & (action >= 0)
-        share = absent.sum() / max(grid.active.sum(), 1)
-        if 0 < share <= 1 - _LEAST_LOGGED:
-            action[absent] = OTHER
-            notes.append(
-                f"{int(absent.sum()):,} customer-weeks without a logged propensity are left out"
-            )
-    cost = np.zeros(len(menu.contacts) + 1)
-    paid = events.numbers.get("cost", np.full(len(at), np.nan))
-    learned = part.holds(customer[rows], at[rows])
-    unknown = []
-    for number, label in enumerate(menu.labels[1:], 1):
-        of_action = paid[rows][learned & (action_of[rows] == number)]
-        if np.isfinite(of_action).any():
-            cost[number] = np.nanmean(of_action)
-        else:
-            unknown.append(label)
-    if unknown:
-        notes.append(f"no cost logged, taken as 0: {', '.join(unknown)}")
-    return action, propensity, cost
-
-
 def _purchases(events: Events, grid: Grid) -> tuple[NDArray[np.float64], ...]:
     rows = events.of("purchase")
     where = (events.customer[rows], events.at[rows])
@@ -166,24 +119,22 @@ def _purchases(events: Events, grid: Grid) -> tuple[NDArray[np.float64], ...]:
     )
 
 
-def _consent(events: Events, menu: Menu, grid: Grid) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Unsubscribed in a week, and consent at its start: both `[N, W, C]`."""
+def _consent(events: Events, menu: Menu, grid: Grid) -> NDArray[np.bool_]:
+    """Consent at the start of every week, `[N, W, C]`."""
     signups, left = events.of("signup"), events.of("unsubscribe")
-    gone = np.zeros((grid.customers, grid.weeks, len(menu.channels)), bool)
-    consent = np.zeros_like(gone)
+    consent = np.zeros((grid.customers, grid.weeks, len(menu.channels)), bool)
     for c, channel in enumerate(menu.channels):
         given = np.zeros(grid.customers, bool)
         given[events.customer[signups]] = events.consent[channel][signups]
         rows = left[np.isin(events.channel[left], (channel, ""))]
-        gone[..., c] = grid.sums(events.customer[rows], events.at[rows], 1.0) > 0
         first = np.full(grid.customers, np.inf)
         np.minimum.at(first, events.customer[rows], np.floor(events.at[rows]))
         consent[..., c] = given[:, None] & (np.arange(grid.weeks) <= first[:, None])
-    return gone, consent
+    return consent
 
 
 def _responses(
-    events: Events, menu: Menu, grid: Grid, action: NDArray[np.int64]
+    events: Events, menu: Menu, grid: Grid, used: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.bool_]]:
     """Whether the contact of a customer-week was delivered, opened, clicked, however late.
 
@@ -194,8 +145,7 @@ def _responses(
     for kind in ("deliver", "open", "click"):
         seen = np.zeros((grid.customers, grid.weeks), bool)
         for c, channel in enumerate(menu.channels):
-            contacted = (action > 0) & (menu.channel[action] == c)
-            latest = np.maximum.accumulate(np.where(contacted, week, -1), axis=1)
+            latest = np.maximum.accumulate(np.where(used[..., c], week, -1), axis=1)
             rows = events.of(kind)
             rows = rows[events.channel[rows] == channel]
             at = np.floor(events.at[rows]).astype(np.int64)
@@ -255,11 +205,11 @@ def _fatigue(
     events: Events,
     menu: Menu,
     grid: Grid,
-    action: NDArray[np.int64],
+    used: NDArray[np.bool_],
     decay: float,
     notes: list[str],
 ) -> tuple[NDArray[np.int64], bool]:
-    fatigue = np.zeros((*action.shape, len(menu.channels)), np.int64)
+    fatigue = np.zeros(used.shape, np.int64)
     scores = [_score(events, grid, f"fatigue_{channel}") for channel in menu.channels]
     if any(score is not None for score in scores):
         for c, score in enumerate(scores):
@@ -267,8 +217,7 @@ def _fatigue(
                 fatigue[..., c] = np.clip(np.rint(score), 0, FATIGUES - 1)
         return fatigue, True
     for c in range(len(menu.channels)):
-        contacted = (action > 0) & (menu.channel[action] == c)
-        fatigue[..., c] = decayed_bins(contacted, decay, FATIGUES)
+        fatigue[..., c] = decayed_bins(used[..., c], decay, FATIGUES)
     notes.append(f"no fatigue in the log: contacts counted, decaying by {decay:g} a week")
     return fatigue, False
 

@@ -94,5 +94,6 @@ def tables_of(p: Parameters) -> ResponseTables:
         offer_cost=np.array([0.0, 0.0, p.coupon, 0.0]),
         channel=channel,
         start=np.column_stack([start_r, start_f, rested, consenting]),
+        start_contacts=np.zeros((len(start_r), 2), np.int64),
         start_weight=(weight / weight.sum())[None],
     ))  # fmt: skip

@@ -26,7 +26,7 @@ def unsubscribe_table(panel: Panel, channel: NDArray[np.int64], weight: Floats) 
     channels = panel.consent.shape[1]
     contacts, events = np.zeros((channels, FATIGUES)), np.zeros((channels, FATIGUES))
     for c in range(channels):
-        rows = (panel.action > 0) & (channel[panel.action] == c)
+        rows = (panel.action > 0) & (channel[panel.action] == c) & panel.settled
         g = panel.fatigue[rows, c]
         contacts[c] = np.bincount(g, weight[rows], FATIGUES)
         events[c] = np.bincount(g, weight[rows] * panel.unsubscribe[rows], FATIGUES)

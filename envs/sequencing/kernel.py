@@ -250,7 +250,7 @@ def restart(
     for c in range(channels):
         state.fatigue[i, c] = tables.start[row, 2 + c]
         state.consent[i, c] = tables.start[row, 2 + channels + c] != 0
-        state.contacts[i, c] = np.uint64(0)
+        state.contacts[i, c] = np.uint64(tables.start_contacts[row, c])
     for delay in range(state.due.shape[1]):
         state.pending[i, delay] = 0
         state.due[i, delay] = 0.0

@@ -30,7 +30,10 @@ def fit_tables(
     """
     channel = gathered.menu.channel
     cells, cell = cells_of(panel)
-    states = np.column_stack([start.recency, start.frequency, start.fatigue, start.consent])
+    states = np.column_stack(
+        [start.recency, start.frequency, start.fatigue, start.consent, start.recent]
+    )
+    channels = start.consent.shape[1]
     distinct, place = np.unique(states, axis=0, return_inverse=True)
     place = place.ravel()
     fitted: list[dict[str, Floats]] = []
@@ -63,7 +66,8 @@ def fit_tables(
             contact_cost=gathered.contact_cost,
             offer_cost=offer_costs(panel, gathered),
             channel=channel,
-            start=distinct,
+            start=distinct[:, :-channels],
+            start_contacts=distinct[:, -channels:],
         )
     )
 

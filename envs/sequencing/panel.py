@@ -25,12 +25,14 @@ class Panel(NamedTuple):
     frequency: NDArray[np.int64]  # [n] bin
     fatigue: NDArray[np.int64]  # [n, C]
     consent: NDArray[np.bool_]  # [n, C]
+    recent: NDArray[np.int64]  # [n, C] bit i: contacted i + 1 weeks ago
     action: NDArray[np.int64]  # [n] of the menu, 0 for none
     propensity: NDArray[np.float64]  # [n] logged chance of the action; NaN where not logged
     purchase: NDArray[np.bool_]  # [n]
     value: NDArray[np.float64]  # [n] margin of the week's purchases, offers not deducted
     offer_paid: NDArray[np.float64]  # [n] cost of offers redeemed
-    unsubscribe: NDArray[np.bool_]  # [n] left the channel of the action
+    unsubscribe: NDArray[np.bool_]  # [n] left after the contact, within 30 days
+    settled: NDArray[np.bool_]  # [n] whether that would have been seen
     delivered: NDArray[np.bool_]  # [n]
     opened: NDArray[np.bool_]  # [n]
     clicked: NDArray[np.bool_]  # [n]

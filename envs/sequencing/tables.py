@@ -66,6 +66,7 @@ class ResponseTables(NamedTuple):
     offer_cost: NDArray[np.float64]  # [A] currency, paid on a purchase only; a = 0: 0
     channel: NDArray[np.int64]  # [A] channel of each action; -1 for none
     start: NDArray[np.int64]  # [N, 2 + 2 C] r, f, g of each channel, consent to each channel
+    start_contacts: NDArray[np.int64]  # [N, C] bit i: contacted i + 1 steps before the start
     start_weight: NDArray[np.float64]  # [K, N] chance that a customer starts in a row; sums to 1
 
     @property
@@ -82,7 +83,7 @@ class ResponseTables(NamedTuple):
 
     def member(self, k: int) -> ResponseTables:
         """The member `k` alone, K = 1."""
-        shared = ("contact_cost", "offer_cost", "channel", "start")
+        shared = ("contact_cost", "offer_cost", "channel", "start", "start_contacts")
         return ResponseTables(**{
             name: table if name in shared else table[k : k + 1]
             for name, table in self._asdict().items()
@@ -94,7 +95,7 @@ def checked(tables: ResponseTables) -> ResponseTables:
 
     Raises ValueError that lists everything that makes them no description of customers.
     """
-    whole = ("channel", "start")
+    whole = ("channel", "start", "start_contacts")
     kinds: dict[str, Any] = {
         name: np.int64 if name in whole else np.float64 for name in tables._fields
     }
@@ -119,6 +120,7 @@ def checked(tables: ResponseTables) -> ResponseTables:
         "offer_cost": (actions,),
         "channel": (actions,),
         "start": (rows, 2 + 2 * channels),
+        "start_contacts": (rows, channels),
         "start_weight": (members, rows),
     }
     columns = tables._asdict()
@@ -168,6 +170,8 @@ def _contradictions(tables: ResponseTables) -> list[str]:
     limit = np.array([recency, frequency, *[fatigue] * channels, *[2] * channels])
     if np.any(tables.start < 0) or np.any(tables.start >= limit):
         problems.append(f"start leaves its ranges: every row must be below {limit.tolist()}")
+    if np.any(tables.start_contacts < 0):
+        problems.append("start_contacts holds negative numbers: they are bits of 63 steps")
     if np.any(tables.start_weight < 0):
         problems.append("start_weight holds negative chances")
     return problems

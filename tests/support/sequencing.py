@@ -60,6 +60,7 @@ def random_tables(seed: int, *, members: int = 1, delays: int = 1) -> ResponseTa
             offer_cost=np.array([0.0, 0.0, 4.0, 0.0, 2.0]),
             channel=MENU.channel,
             start=start,
+            start_contacts=np.zeros((rows, c), np.int64),
             start_weight=rng.dirichlet(np.ones(rows), k),
         )
     )
