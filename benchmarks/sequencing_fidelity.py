@@ -56,7 +56,7 @@ def judged(log: LogTable, seed: int) -> dict[str, FidelityReport]:
         name: judge_simulator(
             tables_of(parameters), MENU, panel, SPLIT, policy,
             response_heads(panel, true_tables("default").channel), rng,
-            propensity=panel.propensity,
+            propensity=panel.propensity, randomised=(1, 2, 3),
         ).report
         for name, parameters in simulators.items()
     }  # fmt: skip

@@ -75,12 +75,14 @@ def judge_simulator(
     responses: Floats,
     rng: Generator,
     *,
-    propensity: Floats | None,
+    propensity: Floats,
+    randomised: Sequence[int],
 ) -> Judged:
     """Every check that the held-out customers support.
 
     `policy [R, F, G, S, A]` is the log's own, `propensity [n]` the chances of the held-out
-    decisions, None where decisions were not randomised. Weeks from `split` on are the later ones.
+    decisions, NaN where not known, and `randomised` the actions that were left to chance. Weeks
+    from `split` on are the later ones.
     """
     known = held_out.action >= 0
     decided = held_out.where(known)
@@ -88,7 +90,16 @@ def judge_simulator(
         _head_checks(tables, menu, decided.where(decided.week >= split), responses, rng),
         _surface_checks(tables, decided),
         Part(*path_checks(tables, held_out, split, policy, rng)),
-        Part(*_effects(tables, menu, held_out, propensity)),
+        # Contacts off the menu are decisions like others: only unknown chances are left out.
+        Part(
+            *effect_checks(
+                tables,
+                menu,
+                held_out.where(np.isfinite(propensity)),
+                propensity[np.isfinite(propensity)],
+                randomised,
+            )
+        ),
     ]
     checks = [check for part in parts for check in part.checks]
     return Judged(
@@ -98,16 +109,6 @@ def judge_simulator(
         ),
         tuple(note for part in parts for note in part.notes),
     )
-
-
-def _effects(
-    tables: ResponseTables, menu: Menu, held_out: Panel, propensity: Floats | None
-) -> tuple[tuple[Check, ...], tuple[Curve, ...], tuple[str, ...]]:
-    """6. On every week whose chance is known: contacts off the menu are decisions like others."""
-    if propensity is None:
-        return effect_checks(tables, menu, held_out, None)
-    known = np.isfinite(propensity)
-    return effect_checks(tables, menu, held_out.where(known), propensity[known])
 
 
 def _unanswered(checks: Sequence[Check]) -> list[Check]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.stats import norm
 
 from envs.core.fidelity import Check, Curve
 from envs.sequencing.panel import Panel, states
-from envs.sequencing.paths import expected_purchases
+from envs.sequencing.paths import buy_probability, expected_purchases
 from envs.sequencing.tables import Menu, ResponseTables
 
 Floats = NDArray[np.float64]
@@ -41,15 +42,16 @@ class Effect(NamedTuple):
 
 
 def effect_checks(
-    tables: ResponseTables, menu: Menu, panel: Panel, propensity: Floats | None
+    tables: ResponseTables, menu: Menu, panel: Panel, propensity: Floats, randomised: Sequence[int]
 ) -> tuple[tuple[Check, ...], tuple[Curve, ...], tuple[str, ...]]:
     """The uplift of every action in every third of customers, and of channels on tired customers.
 
     Thirds are by the chance to buy uncontacted. A simulated uplift must lie in the 95 % interval of
-    the doubly robust estimate, the level shared by all comparisons (Bonferroni). `propensity [n]`
-    None: decisions were not randomised.
+    the doubly robust estimate, the level shared by all comparisons (Bonferroni), and the
+    simulator's own sampling error allowed for as far as it is no larger (ADR 11). Of actions that
+    are not `randomised` none can be compared; beside others that are, they fail by name.
     """
-    if propensity is None:
+    if not randomised:
         return (), (), (
             "effects cannot be checked: no decision was randomised with a logged propensity",
         )  # fmt: skip
@@ -58,7 +60,7 @@ def effect_checks(
         [expected_purchases(tables, states(panel), np.full(panel.rows, a)) for a in actions]
     )
     compared, notes = [], []
-    for group in _groups(tables, menu, panel, chance[0]):
+    for group in _groups(tables, menu, panel, chance[0], randomised):
         events = min(
             float(chance[a][group.rows & (panel.action == a)].sum()) for a in (0, *group.actions)
         )
@@ -68,7 +70,7 @@ def effect_checks(
                 f"few to check (at least {LEAST_EVENTS:.0f})"
             )
             continue
-        compared.append(_effect(group, panel, chance, propensity))
+        compared.append(_effect(group, tables, panel, chance, propensity))
     if not compared:
         return (), (), tuple(notes)
     z = float(norm.ppf(1 - _LEVEL / (2 * len(compared))))
@@ -87,10 +89,20 @@ def effect_checks(
         observed=tuple(e.estimate for e in compared),
         simulated=tuple(e.simulated for e in compared),
     )  # fmt: skip
-    return checks, (curve,), tuple(notes)
+    unknown = tuple(
+        Check(
+            name=f"effect of {menu.labels[a]}: not randomised", value=np.nan, low=0.0, high=0.0,
+            n=0, unit="comparisons",
+            meaning="Nothing in the log shows what this action does: it is assumed.",
+        )
+        for a in actions if a and a not in randomised
+    )  # fmt: skip
+    return (*checks, *unknown), (curve,), tuple(notes)
 
 
-def _groups(tables: ResponseTables, menu: Menu, panel: Panel, nothing: Floats) -> list[Group]:
+def _groups(
+    tables: ResponseTables, menu: Menu, panel: Panel, nothing: Floats, randomised: Sequence[int]
+) -> list[Group]:
     third = np.searchsorted(np.quantile(nothing, [1 / 3, 2 / 3]), nothing, side="right")
     groups = [
         Group(
@@ -98,18 +110,20 @@ def _groups(tables: ResponseTables, menu: Menu, panel: Panel, nothing: Floats) -
             panel.consent[:, tables.channel[action]] & (third == t),
             (action,),
         )
-        for action in range(1, len(tables.channel))
+        for action in randomised
         for t, name in enumerate(_THIRDS)
     ]
     for c in range(panel.fatigue.shape[1]):
         tired = panel.consent[:, c] & (panel.fatigue[:, c] > 0)
-        used = tuple(int(a) for a in np.flatnonzero(tables.channel == c))
-        if tired.any():
+        used = tuple(a for a in randomised if tables.channel[a] == c)
+        if used and tired.any():
             groups.append(Group(f"{menu.channels[c]} on tired customers", tired, used))
     return groups
 
 
-def _effect(group: Group, panel: Panel, chance: Floats, propensity: Floats) -> Effect:
+def _effect(
+    group: Group, tables: ResponseTables, panel: Panel, chance: Floats, propensity: Floats
+) -> Effect:
     part, e = panel.where(group.rows), propensity[group.rows]
     nothing = chance[0][group.rows]
     share = 1 / len(group.actions)
@@ -124,7 +138,23 @@ def _effect(group: Group, panel: Panel, chance: Floats, propensity: Floats) -> E
     estimate, error = clustered_mean(score, part.customer)
     # Few purchases hide their own variance: the simulator's is then the larger one.
     by_simulator = float(np.sqrt(variance.sum())) / part.rows
-    return Effect(group.name, simulated, estimate, max(error, by_simulator), part.rows)
+    error = max(error, by_simulator)
+    # Two estimates are compared. A simulator that knows less than the log excuses nothing by it.
+    own = min(_spread(group, tables, part), error)
+    return Effect(group.name, simulated, estimate, float(np.hypot(error, own)), part.rows)
+
+
+def _spread(group: Group, tables: ResponseTables, part: Panel) -> float:
+    """The standard deviation of the simulated effect over bootstrap members; 0 of one member."""
+    if tables.members == 1:
+        return 0.0
+    at, nothing = states(part), np.zeros(part.rows, np.int64)
+    effects = []
+    for k in range(tables.members):
+        alone = buy_probability(tables, k, at, nothing).mean()
+        bought = [buy_probability(tables, k, at, np.full(part.rows, a)) for a in group.actions]
+        effects.append(float(np.mean(bought) - alone))
+    return float(np.std(effects, ddof=1))
 
 
 def doubly_robust(

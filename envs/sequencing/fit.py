@@ -26,6 +26,7 @@ from envs.sequencing.events import read_events
 from envs.sequencing.fidelity import judge_simulator
 from envs.sequencing.gathering import gather_events
 from envs.sequencing.heads import response_heads
+from envs.sequencing.identification import Effect, identified, verdict_on
 from envs.sequencing.members import fit_tables, likelihood
 from envs.sequencing.panel import Gathered, Panel
 from envs.sequencing.propensity import (
@@ -50,22 +51,17 @@ LEAST_PURCHASES = 100
 """With fewer purchase weeks in a part not even their rate is known to within a tenth."""
 
 HISTORY_CUSTOMERS = 4000
-_LEAST_RANDOMISED = 1000
-"""Randomised rows, contacted and not, without which no effect is called identified."""
-
 _TIRING = (0.3, 0.5, 0.7, 0.85)  # decays of fatigue a week that are tried, where none is logged
-
-Effects = Literal["identified", "assumed, not identified"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SequencingCalibration:
     """Response tables of the earlier and the later part, and the report that judges.
 
-    `effects` says whether what contacts do was identified by randomised decisions; `propensities`
-    whether the chances of decisions were logged or estimated. `logging_propensity` is the log's own
-    policy, `[R, F, G, S, A]` (propensity.py). `responses` are the deliver, open and click heads
-    (heads.py), `base` the BG/NBD purchase rhythm, None where nobody bought twice.
+    `effects` says of every contact of the menu how what it does is known (identification.py);
+    `propensities` whether the chances of decisions were logged or estimated. `logging_propensity`
+    is the log's own policy, `[R, F, G, S, A]` (propensity.py). `responses` are the deliver, open
+    and click heads (heads.py), `base` the BG/NBD rhythm, None where nobody bought twice.
     """
 
     menu: Menu
@@ -77,7 +73,7 @@ class SequencingCalibration:
     judged_from: date
     logging_propensity: NDArray[np.float64]
     responses: NDArray[np.float64]
-    effects: Effects
+    effects: tuple[Effect, ...]
     propensities: Literal["logged", "estimated"]
     verdict: str
     support: Support
@@ -119,7 +115,7 @@ class SequencingCalibration:
             "data_sha256": self.data_sha256,
             "notes": list(self.notes),
             "judged_from": self.judged_from.isoformat(),
-            "effects": self.effects,
+            "effects": list(self.effects),
             "propensities": self.propensities,
             "verdict": self.verdict,
             "support": self.support._asdict(),
@@ -147,7 +143,7 @@ class SequencingCalibration:
             judged_from=date.fromisoformat(record["judged_from"]),
             logging_propensity=parts["log"]["logging_propensity"],
             responses=parts["log"]["responses"],
-            effects=record["effects"],
+            effects=tuple(record["effects"]),
             propensities=record["propensities"],
             verdict=record["verdict"],
             support=Support(**record["support"]),
@@ -178,7 +174,7 @@ def fit(log: LogTable, settings: SequencingSettings, rng: Generator) -> Sequenci
     propensity, later_propensity = (
         _bounded(part, chance) for part, chance in zip((earlier, later), estimates, strict=True)
     )
-    effects = _effects(panel, logged)
+    effects = identified(panel, earlier, policy, menu, logged)
     # Both parts start where the log's customers stood when the later weeks began.
     today = panel.week == split
     tables = {
@@ -193,10 +189,11 @@ def fit(log: LogTable, settings: SequencingSettings, rng: Generator) -> Sequenci
     responses = response_heads(earlier, menu.channel)
     judged = judge_simulator(
         tables["earlier"], menu, later, split, policy, responses, rng,
-        propensity=later_propensity if effects == "identified" else None,
+        propensity=later_propensity,
+        randomised=[a for a, known in enumerate(effects, 1) if known == "randomised"],
     )  # fmt: skip
     support = support_of_trying_all(earlier, menu.channel, propensity)
-    verdict = _verdict(effects, logged)
+    verdict = verdict_on(effects, menu, logged)
     base = _base(gathered)
     return SequencingCalibration(
         menu=menu,
@@ -206,6 +203,8 @@ def fit(log: LogTable, settings: SequencingSettings, rng: Generator) -> Sequenci
         data_sha256=log.sha256,
         notes=(
             verdict,
+            "effects by contact: "
+            + "; ".join(f"{a} {known}" for a, known in zip(menu.labels[1:], effects, strict=True)),
             _support_note(support),
             *(note for note in log.notes if not note.startswith("consent_")),
             *gathered.notes,
@@ -266,24 +265,6 @@ def _refuse_unfit(earlier: Panel, later: Panel, split: int) -> None:
 def _bounded(panel: Panel, chance: NDArray[np.float64]) -> NDArray[np.float64]:
     """The chances of decisions, away from 0; as they are where the action is not on the menu."""
     return np.where(panel.action >= 0, np.maximum(chance, 1e-3), panel.propensity)
-
-
-def _effects(panel: Panel, logged: bool) -> Effects:
-    """Identified where the log randomised: both contact and none had a logged chance."""
-    randomised = logged & (panel.propensity < 1) & (panel.action >= 0)
-    enough = min((randomised & (panel.action > 0)).sum(), (randomised & (panel.action == 0)).sum())
-    return "identified" if enough >= _LEAST_RANDOMISED else "assumed, not identified"
-
-
-def _verdict(effects: Effects, logged: bool) -> str:
-    if effects == "identified":
-        return "verdict: effects identified (decisions were randomised, propensities are logged)"
-    chances = (
-        "propensities are logged but hardly any decision was left to chance"
-        if logged
-        else "propensities are estimated, cross-fitted by customer"
-    )
-    return f"verdict: effects assumed, not identified ({chances}); what contacts do is a guess"
 
 
 def _support_note(support: Support) -> str:

@@ -9,14 +9,14 @@ import pytest
 
 from envs.sequencing import fidelity, fidelity_paths
 from envs.sequencing.fidelity import Judged, judge_simulator
-from envs.sequencing.fidelity_effects import clustered_mean, doubly_robust
+from envs.sequencing.fidelity_effects import clustered_mean, doubly_robust, effect_checks
 from envs.sequencing.fidelity_paths import followed, statistics
 from envs.sequencing.generated_log import logging_policy
 from envs.sequencing.generator import MENU, PRESETS, tables_of, true_tables
 from envs.sequencing.heads import response_heads
 from envs.sequencing.panel import Panel, states
 from envs.sequencing.paths import buy_probability
-from envs.sequencing.tables import ResponseTables
+from envs.sequencing.tables import ResponseTables, checked
 from tests.support.sequencing_log import panel_of
 
 TRUE = true_tables("default")
@@ -55,7 +55,8 @@ def judged(tables: ResponseTables, panel: Panel, *, randomised: bool = True) -> 
         logging_policy(TRUE),
         response_heads(panel, TRUE.channel),
         np.random.default_rng(1),
-        propensity=panel.propensity if randomised else None,
+        propensity=panel.propensity,
+        randomised=(1, 2, 3) if randomised else (),
     )
 
 
@@ -67,6 +68,11 @@ def test_the_true_customers_pass_every_check(of_truth: Judged) -> None:
         assert kind in names
     effects = [check for check in report.checks if check.name.startswith("effect of")]
     assert len(effects) == 10, "three actions x three thirds, and e-mail on tired customers"
+    lengths = {check.name: check.unit for check in report.checks}
+    assert lengths["trajectories: two-sample AUC"] == "windows of 12 weeks"
+    assert "cumulative purchases after 9 later weeks" in lengths
+    assert "cumulative purchases after 26 weeks of held-out customers" in lengths
+    assert any("cannot be compared over 52" in note for note in of_truth.notes)
 
 
 PLANTED = {
@@ -112,6 +118,46 @@ def test_what_a_log_cannot_support_is_said_and_not_passed(held_out: Panel) -> No
     unanswered = {check.name for check in result.report.failures if check.n == 0}
     assert "effect: not enough in the log" in unanswered
     assert "trajectories: not enough in the log" in unanswered
+
+
+@pytest.mark.usefixtures("without_paths")
+def test_an_action_that_was_never_left_to_chance_fails_by_name_beside_those_that_were(
+    held_out: Panel,
+) -> None:
+    result = judge_simulator(
+        TRUE, MENU, held_out.where(held_out.customer < 5000), SPLIT, logging_policy(TRUE),
+        response_heads(held_out, TRUE.channel), np.random.default_rng(1),
+        propensity=held_out.propensity[held_out.customer < 5000], randomised=(1, 2),
+    )  # fmt: skip
+    failed = {check.name for check in result.report.failures}
+    assert "effect of letter: not randomised" in failed
+    compared = [c.name for c in result.report.checks if c.name.startswith("effect of") and c.n]
+    assert compared
+    assert not any("letter" in name for name in compared)
+
+
+def test_the_simulators_own_error_widens_an_interval_at_most_by_the_root_of_two(
+    held_out: Panel,
+) -> None:
+    panel = held_out.where(held_out.customer < 5000)
+
+    def widths(tables: ResponseTables) -> np.ndarray:
+        checks, *_ = effect_checks(tables, MENU, panel, panel.propensity, (1, 2, 3))
+        return np.array([check.high - check.low for check in checks])
+
+    def ensemble(spread: float) -> ResponseTables:
+        factors = 1 + spread * np.linspace(-1, 1, 5)[:, None, None, None]
+        return checked(TRUE._replace(
+            uplift=TRUE.uplift * factors,
+            **{n: np.repeat(getattr(TRUE, n), 5, axis=0) for n in ResponseTables._fields
+               if n not in ("uplift", "contact_cost", "offer_cost", "channel", "start",
+                            "start_contacts")},
+        ))  # fmt: skip
+
+    alone, sure, unsure = widths(TRUE), widths(ensemble(0.0)), widths(ensemble(0.9))
+    np.testing.assert_allclose(sure, alone, rtol=1e-9)
+    assert (unsure > alone).all()
+    assert (unsure <= np.sqrt(2) * alone * 1.1).all()
 
 
 def test_the_doubly_robust_estimate_is_right_though_its_predictions_are_wrong(

@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_calibration(
 
 
 def test_a_randomised_log_is_called_identified(calibration: SequencingCalibration) -> None:
-    assert calibration.effects == "identified"
+    assert calibration.effects == ("randomised",) * 3
     assert calibration.propensities == "logged"
     assert calibration.notes[0].startswith("verdict: effects identified")
     assert any("effective customer-weeks" in note for note in calibration.notes)
@@ -122,7 +122,8 @@ def test_without_propensities_they_are_estimated_and_effects_assumed(tmp_path: P
     log = changed_log(table.drop_columns(["propensity"]), tmp_path)
     found = fit(log, SequencingSettings(), np.random.default_rng(0))
     assert found.propensities == "estimated"
-    assert found.effects == "assumed, not identified"
+    assert set(found.effects) <= {"estimated propensities", "assumed, not identified"}
+    assert "randomised" not in found.notes[1]
     assert "assumed, not identified" in found.notes[0]
     effects = [check for check in found.fidelity.checks if check.name.startswith("effect")]
     assert [(check.n, check.passed) for check in effects] == [(0, False)]
@@ -135,7 +136,7 @@ def test_logged_propensities_of_1_identify_nothing(tmp_path: Path) -> None:
     certain = pa.array([None if p is None else 1.0 for p in table["propensity"].to_pylist()])
     log = changed_log(table.set_column(place, "propensity", certain), tmp_path)
     found = fit(log, SequencingSettings(), np.random.default_rng(0))
-    assert found.effects == "assumed, not identified"
+    assert found.effects == ("assumed, not identified",) * 3
     assert found.propensities == "logged"
     assert "hardly any decision was left to chance" in found.verdict
 
