@@ -71,7 +71,7 @@ class Row:
     share_of_ceiling: Estimate
     events: Estimate | None
     kpis: Mapping[str, float]
-    chosen: Mapping[str, float]
+    chosen: Mapping[str, float | str]
     policy_lift: Estimate | None
     probability_of_lift: float | None
 
@@ -214,7 +214,7 @@ def judge_played(
     event_unit: str,
     ceiling_kind: CeilingKind,
     seed: int,
-    chosen: Mapping[str, Mapping[str, float]],
+    chosen: Mapping[str, Mapping[str, float | str]],
     repetitions: int = 2000,
 ) -> Evidence:
     """Compare what the actors made of the same episodes.

@@ -271,7 +271,10 @@ def _markdown_evidence(evidence: Evidence, decision: Decision) -> str:
 
 
 def _cells(row: Row, form: str) -> str:
-    chosen = ", ".join(f"{name} {value:.3g}" for name, value in row.chosen.items())
+    chosen = ", ".join(
+        f"{name} {value if isinstance(value, str) else format(value, '.3g')}"
+        for name, value in row.chosen.items()
+    )
     name = f"{row.name} ({KIND_WORDS[row.kind]}{'; ' + chosen if chosen else ''})"
     value = _with_interval(row.value, form)
     share = _with_interval(_scaled(row.share_of_ceiling), ".1f", " %")

@@ -52,7 +52,7 @@ class Rule(Protocol[W]):
         """The rule's name in tables."""
 
     @property
-    def chosen(self) -> Mapping[str, float]:
+    def chosen(self) -> Mapping[str, float | str]:
         """The parameters that tuning chose; empty before tuning and for rules without any."""
 
     def tuned(self, history: W, rng: Generator) -> Rule[W]:

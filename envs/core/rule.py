@@ -22,7 +22,7 @@ class Heuristic(ABC, Generic[W, S]):
     name: str
 
     @property
-    def chosen(self) -> Mapping[str, float]:
+    def chosen(self) -> Mapping[str, float | str]:
         """The parameters that tuning chose."""
         return {}
 

@@ -114,7 +114,7 @@ DECISION = Decision(
             "Value",
             "currency",
             "discounted margin after offers less the cost of contacts (and the price of shared "
-            "budgets), and what the customer is worth uncontacted after the horizon",
+            "budgets), and what the customer is worth after the horizon",
         ),
         Kpi("margin", "Margin", "currency", "expected margin after offers, when it is paid"),
         Kpi("contact_cost", "Cost of contacts", "currency", "what the contacts cost"),

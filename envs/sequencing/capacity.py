@@ -12,6 +12,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.sequencing.kernel import SequencingState
+from envs.sequencing.tables import ResponseTables
+
 Floats = NDArray[np.float64]
 
 
@@ -70,3 +73,23 @@ def within_capacity(
                 turned_away += len(refused)
         if not turned_away:
             return np.asarray(action)
+
+
+def one_step_gain(tables: ResponseTables, state: SequencingState) -> NDArray[np.float64]:
+    """Expected margin of this step less that of no contact, of every action: `[n, A]` currency.
+
+    Mean over the members; the contact's cost and the offer's are taken off.
+    """
+    r, f = state.recency, state.frequency
+    channels = np.arange(tables.shape[3])
+    rest = tables.base[:, r, f] + tables.drag[:, channels, state.fatigue].sum(axis=-1)  # [K, n]
+    margin = tables.margin[:, f]
+    gain = np.zeros((len(r), len(tables.channel)))
+    alone = margin / (1 + np.exp(-rest))
+    for a, c in enumerate(tables.channel):
+        if c >= 0:
+            fading = tables.dampening[:, c, state.fatigue[:, c]]
+            chance = 1 / (1 + np.exp(-rest - tables.uplift[:, a, r, f] * fading))
+            earned = chance * (margin - tables.offer_cost[a])
+            gain[:, a] = (earned - alone).mean(axis=0) - tables.contact_cost[a]
+    return gain

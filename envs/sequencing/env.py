@@ -9,6 +9,7 @@ import numpy as np
 
 from envs.core.env import WorldEnv
 from envs.core.vector import WorldVectorEnv
+from envs.sequencing.budgets import priced
 from envs.sequencing.generator import CURRENCY, MENU, true_tables
 from envs.sequencing.settings import SequencingSettings
 from envs.sequencing.world import SequencingWorld
@@ -49,8 +50,9 @@ class SequencingEnv(WorldEnv):
     budget, where there is one), divided by what an average customer is worth in a year without
     contacts. Margin is the chance of a purchase x its expected
     margin after the offer, booked when it is paid; `pay="realised"` pays drawn purchases instead.
-    With `end="terminal value"` the last week adds what the customer is worth uncontacted over the
-    next 52 weeks, so that the list is not burnt at the end. The discount (.99 a week) is the
+    With `end="terminal value"` the last week adds what the customer is worth over the next 52
+    weeks, contacted on at a cadence as far as consent allows (`envs/sequencing/terminal.py`), so
+    that neither the list nor its consent is burnt at the end. The discount (.99 a week) is the
     learner's to apply; the KPI `value` is discounted.
 
     ## Starting State
@@ -129,4 +131,5 @@ def true_world(
     preset: str, days: int, settings: SequencingSettings, rng: np.random.Generator
 ) -> SequencingWorld:
     """The generator's own world: `days` fresh customers."""
-    return SequencingWorld.drawn(MENU, true_tables(preset), days, settings, rng)
+    tables = true_tables(preset)
+    return SequencingWorld.drawn(MENU, tables, days, priced(MENU, tables, settings), rng)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from envs.core.calibration_folder import CalibrationError, read_calibration, write_calibration
 from envs.core.fidelity import FidelityReport
 from envs.core.log import LogTable
+from envs.sequencing.budgets import priced
 from envs.sequencing.calibration_files import FORM, arrays_of, tables_from
 from envs.sequencing.events import read_events
 from envs.sequencing.fidelity import judge_simulator
@@ -83,13 +84,17 @@ class SequencingCalibration:
         self, episodes: int, settings: SequencingSettings, rng: Generator
     ) -> SequencingWorld:
         """`episodes` customers simulated by the members of the earlier part, in turn."""
-        return SequencingWorld.drawn(self.menu, self.earlier, episodes, settings, rng)
+        return SequencingWorld.drawn(self.menu, self.earlier, episodes, self.priced(settings), rng)
 
     def judging_world(
         self, episodes: int, settings: SequencingSettings, rng: Generator
     ) -> SequencingWorld:
         """`episodes` customers simulated by the members of the later part, in turn."""
-        return SequencingWorld.drawn(self.menu, self.later, episodes, settings, rng)
+        return SequencingWorld.drawn(self.menu, self.later, episodes, self.priced(settings), rng)
+
+    def priced(self, settings: SequencingSettings) -> SequencingSettings:
+        """The settings with the prices of shared budgets, found on the earlier part's customers."""
+        return priced(self.menu, self.earlier, settings)
 
     def history_world(self, settings: SequencingSettings) -> SequencingWorld:
         """Always the same customers of the earlier part: what rules are tuned on."""

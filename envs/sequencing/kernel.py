@@ -44,7 +44,7 @@ class Terms(NamedTuple):
     quiet: NDArray[np.bool_]  # [52] by week of the year
     first_week: int
     bins: NDArray[np.int64]  # [C] fatigue bins that are ever reached
-    terminal: NDArray[np.float64]  # [K, R, F, product of bins] uncontacted worth, currency
+    terminal: NDArray[np.float64]  # [K, A or 1, R, F, product of bins] worth, currency
 
 
 class Episodes(NamedTuple):
@@ -117,12 +117,23 @@ def purchase_probability(
 
 
 @njit
-def terminal_value(terms: Terms, k: int, state: SequencingState, i: int) -> float:
-    """What the customer is worth uncontacted from here, and what is still to be paid."""
+def terminal_value(
+    tables: ResponseTables, terms: Terms, k: int, state: SequencingState, i: int
+) -> float:
+    """What the customer is worth from here (terminal.py), and what is still to be paid."""
     cell = 0
     for c in range(len(terms.bins)):
         cell = cell * terms.bins[c] + state.fatigue[i, c]
-    worth = float(terms.terminal[k, state.recency[i], state.frequency[i], cell])
+    r, f = state.recency[i], state.frequency[i]
+    chosen, best = 0, 0.0
+    for action in range(terms.terminal.shape[1]):
+        if action == 0 or state.consent[i, tables.channel[action]]:
+            total = 0.0
+            for member in range(terms.terminal.shape[0]):
+                total += terms.terminal[member, action, r, f, cell]
+            if action == 0 or total > best:
+                chosen, best = action, total
+    worth = float(terms.terminal[k, chosen, r, f, cell])
     discount = 1.0
     for delay in range(state.due.shape[1]):
         worth += discount * state.due[i, delay]
@@ -223,7 +234,7 @@ def advance(
         reward -= terms.unsubscribe_cost
     value = reward
     if t + 1 >= terms.horizon:
-        worth = terms.discount * terminal_value(terms, k, state, i)
+        worth = terms.discount * terminal_value(tables, terms, k, state, i)
         value += worth
         if not terms.truncated:
             reward += worth

@@ -6,7 +6,7 @@ Parameters are chosen on the history world only, by the mean discounted value of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,13 +15,12 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from envs.core.world import Array
+from envs.sequencing.capacity import one_step_gain
 from envs.sequencing.kernel import SequencingState
 from envs.sequencing.tables import Menu, ResponseTables
 from envs.sequencing.tuning import (
     Heuristic,
     mean_value,
-    numbers,
-    one_step_gain,
     rested,
     search,
 )
@@ -60,16 +59,18 @@ class AlwaysContact(Heuristic):
 
     name: str = "always contact"
     action: int = 1
+    menu: Menu | None = None
 
     @property
-    def chosen(self) -> Mapping[str, float]:
-        """The action."""
-        return numbers(self)
+    def chosen(self) -> Mapping[str, float | str]:
+        """The contact, once there is a menu to name it by."""
+        return {} if self.menu is None else {"contact": self.menu.labels[self.action]}
 
     def tuned(self, history: SequencingWorld, rng: Generator) -> AlwaysContact:
         """The best of the menu's contacts."""
         contacts = range(1, len(history.menu.labels))
-        return search(self, {"action": contacts}, lambda r: mean_value(history, r, rng), rounds=1)
+        known = replace(self, menu=history.menu)
+        return search(known, {"action": contacts}, lambda r: mean_value(history, r, rng), rounds=1)
 
     def control(self, world: SequencingWorld, state: SequencingState, rng: Generator) -> Array:
         """The action."""
@@ -100,16 +101,18 @@ class Cadence(Heuristic):
 
     name: str = "cadence when rested"
     action: int = 1
+    menu: Menu | None = None
 
     @property
-    def chosen(self) -> Mapping[str, float]:
-        """The action."""
-        return numbers(self)
+    def chosen(self) -> Mapping[str, float | str]:
+        """The contact, once there is a menu to name it by."""
+        return {} if self.menu is None else {"contact": self.menu.labels[self.action]}
 
     def tuned(self, history: SequencingWorld, rng: Generator) -> Cadence:
         """The best of the menu's contacts."""
         contacts = range(1, len(history.menu.labels))
-        return search(self, {"action": contacts}, lambda r: mean_value(history, r, rng), rounds=1)
+        known = replace(self, menu=history.menu)
+        return search(known, {"action": contacts}, lambda r: mean_value(history, r, rng), rounds=1)
 
     def control(self, world: SequencingWorld, state: SequencingState, rng: Generator) -> Array:
         """The action where no channel's fatigue is above 0."""
@@ -131,17 +134,22 @@ class CadenceRfm(Heuristic):
     recent: int = 4
     frequent: int = 2
     rest: int = 0
+    menu: Menu | None = None
 
     @property
-    def chosen(self) -> Mapping[str, float]:
-        """The six parameters."""
-        return numbers(self)
+    def chosen(self) -> Mapping[str, float | str]:
+        """The six parameters, contacts by name; nothing before there is a menu."""
+        if self.menu is None:
+            return {}
+        named = ("to_recent", "to_frequent", "to_others")
+        contacts = {name.replace("_", " "): self.menu.labels[getattr(self, name)] for name in named}
+        return {**contacts, "recent": self.recent, "frequent": self.frequent, "rest": self.rest}
 
     def tuned(self, history: SequencingWorld, rng: Generator) -> CadenceRfm:
         """Coordinate ascent from the best cadence."""
         recencies, frequencies, fatigues, _, actions = history.tables.shape
         best = Cadence().tuned(history, rng).action
-        start = replace(self, to_recent=best, to_frequent=best, to_others=best)
+        start = replace(self, to_recent=best, to_frequent=best, to_others=best, menu=history.menu)
         cuts = sorted({round(q * (recencies - 1)) for q in np.linspace(0, 1, 7)})
         choices = {
             "to_others": range(actions),
@@ -172,15 +180,19 @@ class OneStepUplift(Heuristic):
     priced: bool = False
     fatigue_price: float = 0.0
     tables: ResponseTables | None = None
+    channel_prices: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def chosen(self) -> Mapping[str, float]:
-        """The price of fatigue, where there is one."""
-        return {"fatigue price": self.fatigue_price} if self.priced else {}
+    def chosen(self) -> Mapping[str, float | str]:
+        """The prices of fatigue and of shared budgets, where there are any."""
+        shared = {f"price of {channel}": price for channel, price in self.channel_prices.items()}
+        return {**({"fatigue price": self.fatigue_price} if self.priced else {}), **shared}
 
     def tuned(self, history: SequencingWorld, rng: Generator) -> OneStepUplift:
         """The response of history; the price by an even grid, halved around the best."""
-        learned = replace(self, tables=history.tables)
+        learned = replace(
+            self, tables=history.tables, channel_prices=history.settings.channel_prices
+        )
         if not self.priced:
             return learned
         scale = float(history.tables.margin.mean()) / 10
@@ -209,6 +221,7 @@ class OneStepUplift(Heuristic):
         gain = one_step_gain(self.tables, state)
         used = self.tables.channel[1:]
         gain[:, 1:] -= self.fatigue_price * (1 + state.fatigue[:, used])
+        gain -= world.terms.price - world.tables.contact_cost  # of shared budgets
         gain[~world.action_mask(state)] = -np.inf
         return np.asarray(gain.argmax(axis=1))
 

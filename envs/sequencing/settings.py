@@ -17,10 +17,11 @@ class SequencingSettings:
     """One customer's programme; a step is a week, money is in `currency`.
 
     `end` says what the horizon is. "terminal value": the end of the problem, where what the
-    customer is worth uncontacted over the next `terminal_weeks` is paid, so that the list is not
-    burnt. "truncated": a cut made for training, to be bootstrapped; the KPI `value` still adds the
-    uncontacted worth. "nothing": what comes after is worth nothing; only here may an unsubscribe
-    have a price of its own, since elsewhere its cost is in the contacts that it rules out.
+    customer is worth over the next `terminal_weeks` is paid, contacted on at a cadence as far
+    as consent allows (terminal.py), so that the list is not burnt. "truncated": a cut made for
+    training, to be bootstrapped; the KPI `value` still adds the uncontacted worth. "nothing":
+    what comes after is worth nothing; only here may an unsubscribe have a price of its own,
+    since elsewhere its cost is in the contacts that it rules out.
     """
 
     horizon_weeks: int = 52
@@ -35,6 +36,8 @@ class SequencingSettings:
     closed_channels: tuple[str, ...] = ()  # without capacity: masked
     # channel -> currency a contact, on top of its cost: the price of a shared budget
     channel_prices: Mapping[str, float] = field(default_factory=dict)
+    # channel -> contacts a customer and week that the list shares: priced by dual ascent, and cut
+    channel_budgets: Mapping[str, float] = field(default_factory=dict)
     # "expected": a contact pays its chance of a purchase x margin; "realised": drawn purchases pay
     pay: Literal["expected", "realised"] = "expected"
     currency: str = "units of currency"
@@ -74,6 +77,12 @@ class SequencingSettings:
             for name, price in self.channel_prices.items()
             if not 0 <= price < float("inf")
         ]
+        problems += [
+            f"channel_budgets[{name!r}] is {budget}: it must be above 0 and at most 1 contact a "
+            "customer and week (to close a channel: closed_channels)"
+            for name, budget in self.channel_budgets.items()
+            if not 0 < budget <= 1
+        ]
         if problems:
             raise ValueError("; ".join(problems))
 
@@ -86,6 +95,7 @@ class SequencingSettings:
             "caps": [c for c, cap in self.caps.items() if DEFAULT_CAPS.get(c) != tuple(cap)],
             "closed_channels": self.closed_channels,
             "channel_prices": self.channel_prices,
+            "channel_budgets": self.channel_budgets,
         }
         unknown = [
             f"{name} names {channel!r}: the channels are {', '.join(channels)}"

@@ -16,6 +16,7 @@ a step; both read the state before the step. The generator of MODELLING 6.2 is o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,10 @@ from numpy.typing import NDArray
 NO_CHANNEL = -1
 PROBABILITIES = ("unsubscribe", "fatigue_up", "fatigue_down", "frequency_up", "frequency_down",
                  "maturity")  # fmt: skip
+
+
+SHARED = ("contact_cost", "offer_cost", "channel", "start", "start_contacts")
+"""The tables that all members have in common."""
 
 
 class Menu(NamedTuple):
@@ -83,10 +88,16 @@ class ResponseTables(NamedTuple):
 
     def member(self, k: int) -> ResponseTables:
         """The member `k` alone, K = 1."""
-        shared = ("contact_cost", "offer_cost", "channel", "start", "start_contacts")
+        return self._each(lambda table: table[k : k + 1])
+
+    def mean(self) -> ResponseTables:
+        """The members' mean, K = 1."""
+        return self._each(lambda table: table.mean(axis=0, keepdims=True))
+
+    def _each(self, of: Callable[[NDArray[Any]], NDArray[Any]]) -> ResponseTables:
+        """The tables with what each member has of its own changed."""
         return ResponseTables(**{
-            name: table if name in shared else table[k : k + 1]
-            for name, table in self._asdict().items()
+            name: table if name in SHARED else of(table) for name, table in self._asdict().items()
         })  # fmt: skip
 
 

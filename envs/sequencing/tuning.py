@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from envs.core import rule as core
 from envs.sequencing.kernel import SequencingState
-from envs.sequencing.tables import ResponseTables
 from envs.sequencing.world import SequencingWorld
 
 R = TypeVar("R", bound="core.Heuristic[SequencingWorld, SequencingState]")
@@ -57,36 +56,6 @@ def search(
     return best
 
 
-def numbers(rule: Heuristic) -> dict[str, float]:
-    """The numeric fields of a rule, for tables."""
-    values = {field.name.replace("_", " "): getattr(rule, field.name) for field in fields(rule)}
-    return {
-        name: float(value)
-        for name, value in values.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
-
-
 def rested(state: SequencingState) -> NDArray[np.int64]:
     """Fatigue summed over the channels, `[n]`."""
     return np.asarray(state.fatigue.sum(axis=1))
-
-
-def one_step_gain(tables: ResponseTables, state: SequencingState) -> NDArray[np.float64]:
-    """Expected margin of this step less that of no contact, of every action: `[n, A]` currency.
-
-    Mean over the members; the contact's cost and the offer's are taken off.
-    """
-    r, f = state.recency, state.frequency
-    channels = np.arange(tables.shape[3])
-    rest = tables.base[:, r, f] + tables.drag[:, channels, state.fatigue].sum(axis=-1)  # [K, n]
-    margin = tables.margin[:, f]
-    gain = np.zeros((len(r), len(tables.channel)))
-    alone = margin / (1 + np.exp(-rest))
-    for a, c in enumerate(tables.channel):
-        if c >= 0:
-            fading = tables.dampening[:, c, state.fatigue[:, c]]
-            chance = 1 / (1 + np.exp(-rest - tables.uplift[:, a, r, f] * fading))
-            earned = chance * (margin - tables.offer_cost[a])
-            gain[:, a] = (earned - alone).mean(axis=0) - tables.contact_cost[a]
-    return gain

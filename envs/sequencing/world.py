@@ -17,22 +17,23 @@ from numpy.typing import NDArray
 
 from envs.core.world import Array, Outcome, StepBuffers
 from envs.sequencing import kernel
+from envs.sequencing.capacity import one_step_gain, within_capacity
 from envs.sequencing.dynamic_program import Program, fatigue_bins, program
 from envs.sequencing.kernel import KPI_NAMES, Episodes, SequencingState, Terms
 from envs.sequencing.oracle import backward_induction, uncontacted
 from envs.sequencing.scenario import SequencingScenario, changed_tables
 from envs.sequencing.settings import WEEKS_OF_A_YEAR, SequencingSettings
 from envs.sequencing.tables import Menu, ResponseTables
+from envs.sequencing.terminal import DAYS_A_WEEK, terminal_grid, terminal_worth
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DAYS_A_WEEK = 7
 EVERY_WEEK = 63  # a cap longer than the memory of contacts counts all that is remembered
 
 
 def plan_terms(menu: Menu, tables: ResponseTables, settings: SequencingSettings) -> Terms:
-    """The settings as the kernel reads them, with the uncontacted worth of every state.
+    """The settings as the kernel reads them, with the worth of every state at the end.
 
     Raises ValueError where a setting names a channel that is not on the menu.
     """
@@ -48,12 +49,7 @@ def plan_terms(menu: Menu, tables: ResponseTables, settings: SequencingSettings)
     quiet = np.zeros(WEEKS_OF_A_YEAR, np.bool_)
     quiet[list(settings.quiet_weeks)] = True
     bins = fatigue_bins(tables)
-    weeks = 0 if settings.end == "nothing" else settings.terminal_weeks
-    recencies, frequencies = tables.shape[:2]
-    terminal = [
-        uncontacted(program(tables, k, settings.discount, tables.contact_cost), weeks)
-        for k in range(tables.members)
-    ]
+    price = full_price(menu, tables, settings)
     return Terms(
         horizon=settings.horizon_weeks,
         discount=settings.discount,
@@ -61,14 +57,14 @@ def plan_terms(menu: Menu, tables: ResponseTables, settings: SequencingSettings)
         expected=settings.pay == "expected",
         unsubscribe_cost=settings.unsubscribe_cost,
         reference=year_uncontacted(tables, settings.discount),
-        price=full_price(menu, tables, settings),
+        price=price,
         cap_window=window,
         cap_count=count,
         closed=np.array([name in settings.closed_channels for name in menu.channels], np.bool_),
         quiet=quiet,
         first_week=settings.first_week,
         bins=bins,
-        terminal=np.stack(terminal).reshape(tables.members, recencies, frequencies, -1),
+        terminal=terminal_worth(menu, tables, settings, price),
     )
 
 
@@ -192,13 +188,17 @@ class SequencingWorld:
     def step(
         self, state: SequencingState, control: Array, rng: Generator
     ) -> Outcome[SequencingState]:
-        """One week under `control [n]`; nothing is drawn from `rng`, luck is the customer's."""
+        """One week under `control [n]`; nothing is drawn from `rng`, luck is the customer's.
+
+        The copies are one list of customers in the same week: of a channel with a shared budget
+        they get no more contacts than it has, those with the largest gain of the week first.
+        """
         after = SequencingState._make(column.copy() for column in state)
         n = len(after.step)
         reward, kpi = np.empty(n), np.empty((n, len(KPI_NAMES)))
         kernel.advance_all(
-            self.tables, self.terms, self.customers, after, np.asarray(control, np.int64),
-            reward, kpi,
+            self.tables, self.terms, self.customers, after,
+            self._within_budgets(state, np.asarray(control, np.int64)), reward, kpi,
         )  # fmt: skip
         over = after.step >= self.horizon
         return Outcome(
@@ -208,6 +208,23 @@ class SequencingWorld:
             truncated=over & self.terms.truncated,
             kpis={name: kpi[:, column] for column, name in enumerate(KPI_NAMES)},
         )
+
+    def _within_budgets(
+        self, state: SequencingState, control: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """`control [n]` without the contacts for which a channel's budget has no room."""
+        if not self.settings.channel_budgets:
+            return control
+        n, rows = len(control), np.arange(len(control))
+        capacity = np.full(len(self.menu.channels), n)
+        for channel, budget in self.settings.channel_budgets.items():
+            capacity[self.menu.channels.index(channel)] = int(budget * n + 1e-9)
+        wanted = np.where(self.action_mask(state)[rows, control], control, 0)
+        gain = one_step_gain(self.tables, state)
+        advantage = np.full(gain.shape, -np.inf)
+        # Above none whatever the week's gain: what is wanted is the policy's to say.
+        advantage[rows, wanted] = (gain - gain.min() + 1.0)[rows, wanted]
+        return within_capacity(advantage, self.tables.channel, capacity)
 
     def step_into(
         self, state: SequencingState, action: Array, rng: Generator, out: StepBuffers
@@ -246,9 +263,9 @@ class SequencingWorld:
         ceiling = np.empty(len(member))
         for k in np.unique(member):
             model = self.program(int(k))
-            grid = self.terms.terminal[k].reshape(model.shape[: 2 + model.channels])
-            terminal = grid.reshape(*grid.shape, *[1] * model.channels)
-            value = backward_induction(model, terminal, allowed)
+            value = backward_induction(
+                model, terminal_grid(self.terms.terminal, model, int(k)), allowed
+            )
             mine = member == k
             ceiling[mine] = value[model.index(state)][mine]
         return ceiling

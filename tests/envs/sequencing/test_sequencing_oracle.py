@@ -19,6 +19,7 @@ from envs.sequencing.oracle import (
     value_iteration,
 )
 from envs.sequencing.tables import checked
+from envs.sequencing.terminal import terminal_grid
 from ppo_marketing.evaluation import play
 from tests.support.sequencing import MENU, random_tables, random_world, successors
 
@@ -147,8 +148,7 @@ def test_the_optimal_policy_earns_its_ceiling_in_the_compiled_world(end: str, de
     model = world.program(0)
     allowed = np.ones((world.horizon, 5), np.bool_)
     allowed[3:5, 1:] = False
-    shape = (*model.shape[:5], 1, 1, 1)
-    value = np.broadcast_to(world.terms.terminal[0].reshape(shape), model.shape)
+    value = terminal_grid(world.terms.terminal, model, 0)
     policies = []
     for now in allowed[::-1]:
         q = model.q(value, allowed=now)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from envs.sequencing.capacity import one_step_gain
 from envs.sequencing.env import make_world
 from envs.sequencing.rules import (
     AlwaysContact,
@@ -21,7 +22,7 @@ from envs.sequencing.rules import (
     rules,
 )
 from envs.sequencing.tables import Menu
-from envs.sequencing.tuning import mean_value, one_step_gain
+from envs.sequencing.tuning import mean_value
 from envs.sequencing.world import SequencingWorld
 from tests.support.sequencing import every_state, random_world
 
@@ -58,8 +59,8 @@ def _fresh_value(world: SequencingWorld, rule: Any) -> float:
 
 
 def test_tuning_chooses_the_coupon_for_the_cadence(history: SequencingWorld) -> None:
-    assert Cadence().tuned(history, RNG).chosen == {"action": 2.0}
-    assert AlwaysContact().tuned(history, RNG).chosen == {"action": 1.0}
+    assert Cadence().tuned(history, RNG).chosen == {"contact": "email+coupon"}
+    assert AlwaysContact().tuned(history, RNG).chosen == {"contact": "email"}
 
 
 def test_tuning_never_loses_on_the_history_it_saw() -> None:

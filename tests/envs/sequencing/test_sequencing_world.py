@@ -16,6 +16,7 @@ from envs.sequencing.env import make_world
 from envs.sequencing.kernel import bits, uniform
 from envs.sequencing.scenario import SequencingScenario
 from envs.sequencing.settings import SequencingSettings
+from envs.sequencing.terminal import terminal_grid
 from envs.sequencing.world import SequencingWorld
 from tests.support.sequencing import MENU, random_tables, random_world
 
@@ -213,8 +214,7 @@ def test_the_terminal_value_keeps_the_list_from_being_burnt() -> None:
     for end in ("terminal value", "nothing"):
         world = make_world(days=100, horizon_weeks=8, end=end, terminal_weeks=52)
         model = world.program(0)
-        terminal = world.terms.terminal[0].reshape(13, 4, 5, 1, 1, 1)
-        final[end] = model.q(np.broadcast_to(terminal, model.shape).copy()).argmax(axis=0)
+        final[end] = model.q(terminal_grid(world.terms.terminal, model, 0)).argmax(axis=0)
     assert (final["nothing"] > 0).sum() > (final["terminal value"] > 0).sum()
 
 
