@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.core.forms import Form, in_form
 from envs.core.render import as_picture, as_text
 from envs.core.world import Array, World
 
@@ -16,17 +17,20 @@ RENDER_MODES = ("ansi", "rgb_array")
 
 
 def chosen_world(
-    world: World[Any] | None, world_of: Callable[..., World[Any]], options: Mapping[str, Any]
+    world: World[Any] | None,
+    world_of: Callable[..., World[Any]],
+    actions: Form,
+    options: Mapping[str, Any],
 ) -> World[Any]:
-    """The world given, or the one that the options describe.
+    """The world given, or the one that the options describe, with its actions in the form asked.
 
     Raises ValueError where both are given: the options would change nothing.
     """
     if world is None:
-        return world_of(**options)
-    if options:
+        world = world_of(**options)
+    elif options:
         raise ValueError(f"a world was given, so {sorted(options)} would change nothing: drop them")
-    return world
+    return in_form(world, actions)
 
 
 def checked_actions(actions: Any, space: gymnasium.Space[Any], n: int) -> Array:
@@ -52,17 +56,23 @@ class WorldEnv(gymnasium.Env[Array, Array]):
     """One copy of a world behind the Gymnasium API; decision folders document the particulars.
 
     `info["kpis"]` holds the amounts of the step just made, `info["action_mask"]` the allowed
-    actions where the world has masks.
+    actions where the world has masks. `actions` is "own", "discrete" or "continuous": the kind of
+    action space that the agent is given (`envs/core/forms.py`).
     """
 
     metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 4}  # noqa: RUF012 - Gymnasium's own declaration
 
     def __init__(
-        self, world: World[Any] | None = None, *, render_mode: str | None = None, **options: Any
+        self,
+        world: World[Any] | None = None,
+        *,
+        render_mode: str | None = None,
+        actions: Form = "own",
+        **options: Any,
     ) -> None:
         if render_mode is not None and render_mode not in RENDER_MODES:
             raise ValueError(f"render_mode is {render_mode!r}: choose one of {RENDER_MODES}")
-        self.world = chosen_world(world, self.world_of, options)
+        self.world = chosen_world(world, self.world_of, actions, options)
         self.observation_space = self.world.observation_space
         self.action_space = self.world.action_space
         self.render_mode = render_mode

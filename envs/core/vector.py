@@ -12,6 +12,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.random import Generator
 
 from envs.core.env import checked_actions, chosen_world
+from envs.core.forms import Form
 from envs.core.world import (
     Array,
     CompiledWorld,
@@ -28,7 +29,7 @@ class WorldVectorEnv(gymnasium.vector.VectorEnv[Array, Array, Array]):
     `infos["final_obs"]` holds the last observation of the copies in `infos["_final_obs"]`;
     `infos["kpis"]` the amounts of this step, `{name: [n]}`; `infos["action_mask"]` the allowed
     actions where the world has masks. The arrays returned are new in every step unless `reuse` is
-    set, in which case they are overwritten by the next step.
+    set, in which case they are overwritten by the next step. `actions` is as for `WorldEnv`.
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}  # noqa: RUF012 - Gymnasium's own declaration
@@ -39,9 +40,10 @@ class WorldVectorEnv(gymnasium.vector.VectorEnv[Array, Array, Array]):
         num_envs: int = 1,
         *,
         reuse: bool = False,
+        actions: Form = "own",
         **options: Any,
     ) -> None:
-        self.world = world = chosen_world(world, self.world_of, options)
+        self.world = world = chosen_world(world, self.world_of, actions, options)
         self.num_envs = num_envs
         self.single_observation_space = world.observation_space
         self.single_action_space = world.action_space
