@@ -10,9 +10,17 @@ from pydantic import Field
 
 from ppo_marketing.errors import UserError
 from ppo_marketing.ppo.anchor import KLAnchor
-from ppo_marketing.ppo.trust_region import AdaptiveClip, Clip, KLPenalty, SteeredClip
+from ppo_marketing.ppo.trust_region import (
+    AdaptiveClip,
+    Clip,
+    KLPenalty,
+    SteeredClip,
+    Unbounded,
+)
 
-Region = Annotated[Clip | SteeredClip | KLPenalty | AdaptiveClip, Field(discriminator="kind")]
+Region = Annotated[
+    Clip | SteeredClip | KLPenalty | AdaptiveClip | Unbounded, Field(discriminator="kind")
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +49,8 @@ class PPOConfig:
     unless the trust region follows a KL, which steps of length zero would never reach."""
 
     trust_region: Region = field(default_factory=Clip)
-    """How far an update may move the policy, chosen by `kind`: clip, steered_clip, kl_penalty or
-    adaptive_clip (`trust_region.py`)."""
+    """How far an update may move the policy, chosen by `kind`: clip, steered_clip, kl_penalty,
+    adaptive_clip or none (`trust_region.py`)."""
 
     anchor: KLAnchor | None = None
     """A price on drifting from a reference policy over the whole training; the reference is the

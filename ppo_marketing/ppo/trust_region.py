@@ -99,6 +99,24 @@ def _clipped(log_ratio: Tensor, advantage: Tensor, low: Any, high: Any) -> Tenso
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unbounded(_Region):
+    """No region at all: loss = -ρ A, whose gradient at ρ = 1 is that of -log π A.
+
+    With one pass over every rollout PPO is then the policy gradient that it improves on.
+
+    Source: Williams 1992; Sutton et al. 2000, theorem 1.
+    """
+
+    kind: Literal["none"] = "none"
+
+    def loss(
+        self, log_ratio: Tensor, kl: Tensor, advantage: Tensor, log_prob_old: Tensor
+    ) -> Tensor:
+        """Return the surrogate's loss, nothing held back."""
+        return -log_ratio.exp() * advantage
+
+
+@dataclass(frozen=True, kw_only=True)
 class Clip(_Region):
     """The clipped surrogate: outside [1 - ε_low, 1 + ε_high] a ratio earns nothing more.
 

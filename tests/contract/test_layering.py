@@ -48,7 +48,9 @@ def test_siblings_never_import_each_other(name: str) -> None:
     [
         ("mlflow", ("ppo_marketing/tracking/",)),
         ("streamlit", ("app/",)),
-        ("stable_baselines3", ("ppo_marketing/rivals.py",)),
+        ("stable_baselines3", ("ppo_marketing/rivals/",)),
+        ("sb3_contrib", ("ppo_marketing/rivals/",)),
+        ("optuna", ("ppo_marketing/jobs/tuning.py",)),
         ("onnxruntime", ("ppo_marketing/export/", "ppo_marketing/serve.py")),
     ],
 )

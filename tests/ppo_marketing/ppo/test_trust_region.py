@@ -16,10 +16,18 @@ from ppo_marketing.ppo.trust_region import (
     KLPenalty,
     SteeredClip,
     TrustRegion,
+    Unbounded,
     ratio_bounds,
 )
 
-ALL: list[TrustRegion] = [Clip(), Clip(dual=3.0), SteeredClip(), KLPenalty(), AdaptiveClip()]
+ALL: list[TrustRegion] = [
+    Clip(),
+    Clip(dual=3.0),
+    SteeredClip(),
+    KLPenalty(),
+    AdaptiveClip(),
+    Unbounded(),
+]
 
 
 def evaluated(
@@ -214,3 +222,17 @@ def test_a_contradiction_is_refused_with_the_remedy(make: object, message: str) 
     assert callable(make)
     with pytest.raises(UserError, match=message):
         make()
+
+
+def test_no_region_at_all_has_the_policy_gradient_and_no_interval() -> None:
+    log_ratio = torch.tensor([0.0, 2.0, -3.0], requires_grad=True)
+    advantage = torch.tensor([1.5, -2.0, 4.0])
+    region = Unbounded()
+    loss = region.loss(log_ratio, torch.zeros(3), advantage, torch.zeros(3))
+    torch.testing.assert_close(loss, -log_ratio.exp() * advantage)
+    loss[0].backward()
+    # d/dθ of -ρ A at ρ = 1 is that of -A log π: what vanilla policy gradient descends.
+    assert log_ratio.grad is not None
+    assert float(log_ratio.grad[0]) == -1.5
+    assert not region.outside(log_ratio, torch.zeros(3)).any()
+    assert region.updated(5.0) == region

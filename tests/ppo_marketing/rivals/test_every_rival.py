@@ -1,0 +1,178 @@
+"""What every algorithm must keep, run over all of them in every action space that each fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from envs.core.forms import Form
+from ppo_marketing.errors import IntegrityError, TrainingDiverged, UserError
+from ppo_marketing.ppo.agent import Agent
+from ppo_marketing.ppo.checkpoint import load_policy, save_policy
+from ppo_marketing.ppo.config import PPOConfig
+from ppo_marketing.rivals.learned import Chooser, Learned
+from ppo_marketing.rivals.table import RIVALS, Given, Rival, rivals_named
+from tests.support.bandit import TwoArms
+
+PPO = PPOConfig(rollout_steps=8, minibatch_size=32, hidden=(8,), learning_rate=0.01)
+GIVEN = Given(ppo=PPO, copies=16, horizon=1)
+OBSERVATION = np.full((4, 1), 0.5, np.float32)
+CASES = [(name, form) for name, rival in RIVALS.items() for form in rival.forms]
+# Replay begins at once and learns fast: the bandit is small.
+QUICK: dict[str, dict[str, Any]] = {
+    "dqn": {"learning_rate": 0.01},
+    "sac": {"learning_starts": 64, "learning_rate": 0.01},
+    "ddpg": {"learning_starts": 64, "learning_rate": 0.01},
+}
+
+
+def trained(name: str, form: Form, seed: int = 0, steps: int | None = None) -> Learned:
+    rival = RIVALS[name]
+    settings = rival.resolved(GIVEN, form, QUICK.get(name, {}))
+    env = TwoArms(form, settings["copies"])
+    steps = steps or (4096 if rival.on_policy else 800)
+    return rival.train(env, settings, steps=steps, seed=seed, on_curve=lambda at, policy: None)
+
+
+def preferred(policy: Chooser) -> Any:
+    return policy.act(OBSERVATION, np.random.default_rng(0), deterministic=True)
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: "-".join(case))
+def case(request: pytest.FixtureRequest) -> tuple[str, Form]:
+    name, form = request.param
+    return name, form
+
+
+@pytest.fixture(scope="module")
+def learned(case: tuple[str, Form]) -> Learned:
+    return trained(*case)
+
+
+def test_it_finds_the_arm_that_pays(learned: Learned) -> None:
+    assert (preferred(learned.policy) > 0).all()
+
+
+def test_it_reports_what_it_can_measure(case: tuple[str, Form], learned: Learned) -> None:
+    rival = RIVALS[case[0]]
+    wanted = 4096 if rival.on_policy else 800
+    assert wanted <= learned.steps <= wanted + 2 * PPO.rollout_steps * 512
+    assert learned.updates >= 2
+    if case[0] in ("dqn", "ddpg"):  # deterministic policies
+        assert learned.entropy is learned.largest_kl is None
+        return
+    # At most that of two equal arms, or about that of the widest Gaussian that any begins with.
+    widest = {"discrete": np.log(2) + 1e-6, "continuous": 0.5 * np.log(2 * np.pi * np.e) + 0.1}
+    assert learned.entropy is not None
+    assert learned.entropy < widest[case[1]]
+    assert learned.largest_kl is not None
+    assert learned.mean_kl is not None
+    assert 0 < learned.mean_kl <= learned.largest_kl
+
+
+def test_the_same_seed_gives_the_same_policy_and_another_seed_another(
+    case: tuple[str, Form],
+) -> None:
+    def weights(seed: int) -> list[Any]:
+        policy: Any = trained(*case, seed=seed, steps=1024 if RIVALS[case[0]].on_policy else 200)
+        if isinstance(policy.policy, Agent):
+            return list(policy.policy.arrays().values())
+        return [tensor.numpy() for tensor in policy.policy.policy.state_dict().values()]
+
+    first, again, other = weights(3), weights(3), weights(4)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_a_saved_policy_decides_as_before(
+    case: tuple[str, Form], learned: Learned, tmp_path: Path
+) -> None:
+    name, form = case
+    policy: Any = learned.policy
+    loaded: Chooser
+    if isinstance(policy, Agent):
+        save_policy(policy, tmp_path)
+        loaded = load_policy(tmp_path)
+    else:
+        from ppo_marketing.rivals.stable_baselines import load_theirs, save_theirs
+
+        settings = RIVALS[name].resolved(GIVEN, form, QUICK.get(name, {}))
+        save_theirs(name, policy, settings, tmp_path)
+        loaded = load_theirs(tmp_path, TwoArms(form, 4))
+        (tmp_path / "policy.safetensors").write_bytes(b"torn")
+        with pytest.raises(IntegrityError, match="does not hold a usable policy"):
+            load_theirs(tmp_path, TwoArms(form, 4))
+    np.testing.assert_array_equal(preferred(loaded), preferred(policy))
+
+
+def test_the_curve_is_told_of_the_start_and_of_every_update(case: tuple[str, Form]) -> None:
+    name, form = case
+    rival = RIVALS[name]
+    settings = rival.resolved(GIVEN, form, QUICK.get(name, {}))
+    told: list[int] = []
+    copies: list[Chooser] = []
+
+    def on_curve(steps: int, policy: Chooser) -> None:
+        told.append(steps)
+        copies.append(policy.copy())
+
+    env = TwoArms(form, settings["copies"])
+    steps = 2048 if rival.on_policy else 160
+    learned = rival.train(env, settings, steps=steps, seed=0, on_curve=on_curve)
+    assert told[0] == 0
+    assert told == sorted(told)
+    assert told[-1] == learned.steps
+    assert len(told) == learned.updates + 1
+    # What was copied on the way is not changed by what came after.
+    np.testing.assert_array_equal(preferred(copies[-1]), preferred(learned.policy))
+
+
+def test_settings_that_an_algorithm_does_not_have_are_refused(case: tuple[str, Form]) -> None:
+    name, form = case
+    with pytest.raises(UserError, match="epsilom"):
+        RIVALS[name].resolved(GIVEN, form, {"epsilom": 1})
+
+
+def test_a_name_that_there_is_not_is_refused_with_what_was_meant() -> None:
+    with pytest.raises(UserError, match=r"scac.*did you mean sac\?(.|\n)*quite: .*known: ppo, "):
+        rivals_named(["ppo", "scac", "quite"])
+    assert [rival.name for rival in rivals_named(["sac", "ppo", "sac"])] == ["sac", "ppo"]
+    assert rivals_named([]) == tuple(RIVALS.values())
+
+
+def test_a_policy_gradient_is_ppo_that_looks_once_and_holds_nothing_back() -> None:
+    for name in ("vpg", "reinforce"):
+        ppo = RIVALS[name].resolved(GIVEN, "discrete", {})["ppo"]
+        assert (ppo["epochs"], ppo["trust_region"]["kind"]) == (1, "none")
+
+
+def test_reinforce_has_no_baseline_at_any_time() -> None:
+    rival: Rival = RIVALS["reinforce"]
+    settings = rival.resolved(GIVEN, "discrete", {})
+    values: list[float] = []
+
+    def on_curve(steps: int, policy: Any) -> None:
+        values.append(float(np.abs(policy.value(OBSERVATION)).max()))
+
+    env = TwoArms("discrete", settings["copies"])
+    rival.train(env, settings, steps=2048, seed=0, on_curve=on_curve)
+    assert values == [0.0] * len(values)
+
+
+class NotANumber(TwoArms):
+    """Pays what is no number."""
+
+    def step(self, actions: Any) -> Any:
+        observation, reward, *rest = super().step(actions)
+        return observation, reward * np.nan, *rest
+
+
+def test_rewards_that_are_not_numbers_stop_a_training(case: tuple[str, Form]) -> None:
+    name, form = case
+    settings = RIVALS[name].resolved(GIVEN, form, QUICK.get(name, {}))
+    env = NotANumber(form, settings["copies"])
+    with pytest.raises(TrainingDiverged, match="not a finite number"):
+        RIVALS[name].train(env, settings, steps=512, seed=0, on_curve=lambda at, policy: None)
