@@ -197,6 +197,8 @@ def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
 _IN_PLAIN_WORDS = {
     "tuple_type": "write a list in brackets, [ ... ]",
     "missing": "it must be given, by a flag or in the file",
+    "unexpected_keyword_argument": "there is no such setting of this kind: drop it, or choose the "
+    "kind that has it",
 }
 
 

@@ -19,7 +19,7 @@ from ppo_marketing.errors import PpoMarketingError, UserError
 from ppo_marketing.policy import Actor
 
 CeilingKind = Literal["realised", "expected"]
-Kind = Literal["ceiling", "policy", "untrained", "rule", "logging", "floor"]
+Kind = Literal["ceiling", "policy", "rival", "untrained", "rule", "logging", "floor"]
 
 
 BOOTSTRAP_BLOCKS = 2000  # enough for a 95 % interval, and 32 MB of weights

@@ -33,7 +33,7 @@ from ppo_marketing.evaluation import (
 )
 from ppo_marketing.policy import Actor, PolicyActor
 from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.ppo.config import PPOConfig
+from ppo_marketing.ppo.config import PPOConfig, require_fitting_minibatch
 from ppo_marketing.ppo.run import TrainingRow
 from ppo_marketing.ppo.signals import StopSignal
 from ppo_marketing.ppo.train import TrainResult, train
@@ -130,8 +130,13 @@ def tuned_rules(
 
 
 def ppo_config(decision: Decision, training: TrainingSection) -> PPOConfig:
-    """PPO's settings: its own defaults, the decision's, the user's."""
-    return build(PPOConfig, {**decision.ppo, **training.ppo}, "training.ppo")
+    """PPO's settings: its own defaults, the decision's, the user's.
+
+    Raises UserError for what they contradict, the rollout's size included: before any work.
+    """
+    config = build(PPOConfig, {**decision.ppo, **training.ppo}, "training.ppo")
+    require_fitting_minibatch(config, training.copies)
+    return config
 
 
 def untrained(world: World[Any], config: PPOConfig, seed: int) -> Agent:
@@ -139,6 +144,26 @@ def untrained(world: World[Any], config: PPOConfig, seed: int) -> Agent:
     return Agent.create(
         world.observation_space, world.action_space, config, stream(seed, UNTRAINED)
     )
+
+
+def training_env(world: World[Any], copies: int, *, regret: bool) -> WorldVectorEnv:
+    """What an algorithm learns in: rewarded by regret where that is asked for and known."""
+    shaped = regret and isinstance(world, HindsightWorld)
+    return (RegretVectorEnv if shaped else WorldVectorEnv)(world, copies)
+
+
+def validation(
+    decision: Decision, world: World[Any], episodes: int, seed: int
+) -> Callable[[Actor], float]:
+    """The score that chooses among policies: their mean share of the ceiling in one world."""
+    ceiling = ceiling_of(world, episodes, seed, decision.ceiling)
+    telling = telling_episodes(ceiling, decision.ceiling_kind)
+
+    def score(actor: Actor) -> float:
+        value = play(actor, world, episodes, seed, "policy").kpis[decision.value_kpi]
+        return float(shares(value[telling], ceiling[telling], decision.ceiling_kind).mean())
+
+    return score
 
 
 def learn(
@@ -153,27 +178,17 @@ def learn(
     stop: StopSignal | None = None,
 ) -> TrainResult:
     """Train PPO from the decision's start; fresh simulated episodes choose the best update."""
-    shaped = training.regret and isinstance(training_world, HindsightWorld)
-    env = (RegretVectorEnv if shaped else WorldVectorEnv)(training_world, training.copies)
-    episodes = training.validation_episodes
-    ceiling = ceiling_of(validation_world, episodes, seed, decision.ceiling)
-    telling = telling_episodes(ceiling, decision.ceiling_kind)
-
-    def validation_score(agent: Agent) -> float:
-        actor = PolicyActor("candidate", agent)
-        value = play(actor, validation_world, episodes, seed, "policy").kpis[decision.value_kpi]
-        return float(shares(value[telling], ceiling[telling], decision.ceiling_kind).mean())
-
+    score = validation(decision, validation_world, training.validation_episodes, seed)
     config = ppo_config(decision, training)
     return train(
-        env,
+        training_env(training_world, training.copies, regret=training.regret),
         config,
         agent=untrained(training_world, config, seed),
         total_steps=training.total_steps,
         seed=seed,
         checkpoint=checkpoint,
         checkpoint_every=training.checkpoint_every,
-        validate=validation_score,
+        validate=lambda agent: score(PolicyActor("candidate", agent)),
         validate_every=training.validate_every,
         on_update=on_update,
         stop=stop,

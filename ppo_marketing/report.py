@@ -22,6 +22,7 @@ LARGEST_OPTIMISM = 0.10
 KIND_WORDS = {
     "ceiling": "ceiling",
     "policy": "learned policy",
+    "rival": "another algorithm",
     "untrained": "PPO before training",
     "rule": "rule",
     "logging": "the log's own policy",

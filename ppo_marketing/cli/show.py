@@ -19,12 +19,12 @@ def show(json: bool, values: dict[str, Any], text: str) -> None:
     typer.echo(json_module.dumps(values, default=str) if json else text)
 
 
-def print_table(table: Any) -> None:
-    """Print a table as wide as the terminal, or as it needs in a pipe."""
+def print_table(table: Any, width: int = 140) -> None:
+    """Print a table as wide as the terminal, or `width` characters wide in a pipe."""
     from rich.console import Console
 
     # A pipe has no width of its own; the table needs room for its intervals.
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    Console(width=None if sys.stdout.isatty() else width).print(table)
 
 
 def reporter() -> Reporter:

@@ -73,11 +73,12 @@ def tracked(decision: Decision, config: RunConfig, name: str, reporter: Reporter
     """One run in the tracker, with the whole configuration."""
     with reporter.stage("opening the tracker"):
         tracker = open_tracker(config.project)
-    with tracker.start(decision.name, name, params=config.as_values(), tags=_tags(config)) as run:
+    with tracker.start(decision.name, name, params=config.as_values(), tags=tags(config)) as run:
         yield run
 
 
-def _tags(config: RunConfig) -> dict[str, str]:
+def tags(config: RunConfig) -> dict[str, str]:
+    """Return what a run's record is marked with."""
     accepted = config.accept_failed_fidelity
     return {} if accepted is None else {"fidelity.accepted_because": accepted}
 

@@ -197,6 +197,20 @@ class PPOConfig:
         }
 
 
+def require_fitting_minibatch(config: PPOConfig, copies: int) -> None:
+    """Refuse a minibatch that a rollout of so many copies cannot fill.
+
+    Raises:
+        UserError: it is larger.
+    """
+    rows = config.rollout_steps * copies
+    if config.minibatch_size > rows:
+        raise UserError(
+            f"minibatch_size is {config.minibatch_size} and one rollout has only {rows} rows "
+            f"({config.rollout_steps} steps of {copies} copies); lower it or gather more"
+        )
+
+
 def _absent_or_positive(value: float | None) -> bool:
     return value is None or 0.0 < value < math.inf
 

@@ -97,3 +97,17 @@ def _at_random(
     if mask is not None:
         liking[mask == 0] = -1.0
     return np.asarray(liking.argmax(axis=1) + space.start)
+
+
+def permitted(action: Array, mask: Array | None) -> tuple[Array, int]:
+    """Choices `[n]` with every forbidden one replaced by the first allowed, and how many were.
+
+    The one rule for policies that know no masks, in training and when judged: a world need not
+    know what to do with what it forbids.
+    """
+    if mask is None:
+        return action, 0
+    forbidden = mask[np.arange(len(action)), action] == 0
+    if not forbidden.any():
+        return action, 0
+    return np.where(forbidden, np.argmax(mask != 0, axis=1), action), int(forbidden.sum())

@@ -46,7 +46,7 @@ OURS = ("copies", "normalise", "reward_scale", "anneal", "noise_std")
 class TheirPolicy:
     """A policy of stable-baselines3 with the observation statistics that it was trained with.
 
-    It knows no masks: what it may not choose, the environment replaces by its documented rule.
+    It knows no masks: what it may not choose is replaced by `permitted`.
     """
 
     def __init__(self, policy: BasePolicy, moments: RunningMoments | None) -> None:
@@ -99,8 +99,9 @@ def train_theirs(
 ) -> Learned:
     """Train one of `KINDS`, as `Rival.train` says.
 
-    stable-baselines3 seeds the process's global generators; train in a process of its own where
-    that matters.
+    Where replay comes first (`learning_starts`) it is a tenth of the steps at most, so that a short
+    training learns at all. stable-baselines3 seeds the process's global generators; train in a
+    process of its own where that matters.
     """
     probe = probed(env, seed, np.random.default_rng([seed, 2]))
     # The first update must not be measured by statistics that are only then made.
@@ -112,7 +113,7 @@ def train_theirs(
         reward_scale=settings["reward_scale"],
         gamma=settings["gamma"],
     )
-    model = _model(name, adapted, settings, seed)
+    model = _model(name, adapted, _begun_in_time(settings, steps), seed)
     watch = _Watch(adapted, probe, on_curve)
     try:
         model.learn(total_timesteps=steps, callback=watch)
@@ -187,6 +188,13 @@ def _model(name: str, env: NativeVecEnv, settings: Mapping[str, Any], seed: int)
     return KINDS[name](
         "MlpPolicy", env, policy_kwargs=ours, seed=seed, device="cpu", verbose=0, **given
     )
+
+
+def _begun_in_time(settings: Mapping[str, Any], steps: int) -> Mapping[str, Any]:
+    """The settings with learning begun after a tenth of the steps at the latest."""
+    if "learning_starts" not in settings:
+        return settings
+    return {**settings, "learning_starts": min(settings["learning_starts"], steps // 10)}
 
 
 def _schedule(rate: float, *, anneal: bool) -> float | Callable[[float], float]:

@@ -13,7 +13,7 @@ from gymnasium.vector import VectorEnv
 from envs.core.forms import Form
 from ppo_marketing.config import build
 from ppo_marketing.errors import UserError
-from ppo_marketing.ppo.config import PPOConfig
+from ppo_marketing.ppo.config import PPOConfig, require_fitting_minibatch
 from ppo_marketing.ppo.trust_region import Unbounded
 from ppo_marketing.rivals.learned import Learned, OnCurve
 
@@ -53,13 +53,15 @@ class Rival:
         """The settings that it is run with, `copies` among them, as plain values.
 
         Raises:
-            UserError: an override is no setting of this algorithm.
+            UserError: an override is no setting of this algorithm, or contradicts another.
         """
         settings = dict(self.settings(given, form))
         if self.own:
+            copies = overrides.get("copies", settings["copies"])
             ppo = {**settings["ppo"], **{k: v for k, v in overrides.items() if k != "copies"}}
-            checked = build(PPOConfig, ppo, self.name).as_values()
-            return {"copies": overrides.get("copies", settings["copies"]), "ppo": checked}
+            config = build(PPOConfig, ppo, self.name)
+            require_fitting_minibatch(config, copies)
+            return {"copies": copies, "ppo": config.as_values()}
         unknown = sorted(overrides.keys() - settings.keys())
         if unknown:
             raise UserError(

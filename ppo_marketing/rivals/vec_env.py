@@ -11,11 +11,11 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_marketing.errors import TrainingDiverged, UserError
 from ppo_marketing.ppo.normalise import RewardScale, RunningMoments, normalise
-from ppo_marketing.rivals.learned import Array
+from ppo_marketing.rivals.learned import Array, permitted
 
 
 class NativeVecEnv(VecEnv):  # type: ignore[misc] # the library is not read by mypy
-    """One call steps every copy; the first reset is seeded, masks are left out.
+    """One call steps every copy; the first reset is seeded, a forbidden choice is `permitted`.
 
     `moments` are the running statistics that observations are normalised by, begun with what was
     seen before; None where they are not. Rewards are multiplied by `reward_scale`, a number or
@@ -43,6 +43,7 @@ class NativeVecEnv(VecEnv):  # type: ignore[misc] # the library is not read by m
         self._env = env
         self._seed: int | None = seed
         self._actions: Array = np.empty(0)
+        self._mask: Array | None = None
         self.moments = moments
         self._factor = 1.0 if reward_scale == "running" else reward_scale
         self._scale = RewardScale.empty(env.num_envs, gamma) if reward_scale == "running" else None
@@ -50,7 +51,8 @@ class NativeVecEnv(VecEnv):  # type: ignore[misc] # the library is not read by m
 
     def reset(self) -> Array:
         """Start every copy anew."""
-        observation, _ = self._env.reset(seed=self._seed)
+        observation, info = self._env.reset(seed=self._seed)
+        self._mask = info.get("action_mask")
         self._seed = None
         return self._seen(observation)
 
@@ -60,7 +62,9 @@ class NativeVecEnv(VecEnv):  # type: ignore[misc] # the library is not read by m
 
     def step_wait(self) -> tuple[Array, Array, Array, list[dict[str, Any]]]:
         """Step every copy; ended ones report their last observation and whether they were cut."""
-        observation, reward, terminated, truncated, info = self._env.step(self._actions)
+        actions, _ = permitted(self._actions, self._mask)
+        observation, reward, terminated, truncated, info = self._env.step(actions)
+        self._mask = info.get("action_mask")
         if not np.isfinite(reward).all():
             raise TrainingDiverged("the environment gave a reward that is not a finite number")
         ended = terminated | truncated

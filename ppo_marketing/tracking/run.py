@@ -50,6 +50,22 @@ class Run:
         entities = [Metric(name, value, now_ms, step) for name, value in finite.items()]
         patiently(self._store, lambda: self._client.log_batch(self.id, metrics=entities))
 
+    def curve(self, name: str, values: Mapping[int, SupportsFloat]) -> None:
+        """Record one number at many steps, in one transaction.
+
+        Raises:
+            PpoMarketingError: as `metrics`.
+        """
+        from mlflow.entities import Metric
+
+        now_ms = int(time.time() * 1000)
+        entities = [
+            Metric(metric, value, now_ms, step)
+            for step, number in values.items()
+            for metric, value in finite_metrics({name: number}, step).items()
+        ]
+        patiently(self._store, lambda: self._client.log_batch(self.id, metrics=entities))
+
     def dataset(
         self,
         name: str,

@@ -83,11 +83,13 @@ class Tracker:
         params: Mapping[str, Any],
         tags: Mapping[str, str] | None = None,
         note: str = "",
+        parent: Run | None = None,
     ) -> Iterator[Run]:
         """Record the block as one run: FINISHED, FAILED by an exception, or KILLED by an interrupt.
 
         `params` is the configuration, nested as it is: it is recorded flat as parameters, whole
-        as `config.json`, and by its SHA-256. `note` is the run's description, in Markdown.
+        as `config.json`, and by its SHA-256. `note` is the run's description, in Markdown; the
+        run is shown under `parent`, where there is one.
 
         Raises:
             UserError: a parameter's name cannot be recorded; all are listed.
@@ -102,6 +104,7 @@ class Tracker:
             "config.sha256": hashlib.sha256(text.encode()).hexdigest(),
             "mlflow.source.name": "ppo-marketing",
             **({"mlflow.note.content": note} if note else {}),
+            **({} if parent is None else {"mlflow.parentRunId": parent.id}),
         }
         experiment_id = self._experiment(experiment)
         record = patiently(

@@ -230,7 +230,7 @@ def test_no_region_at_all_has_the_policy_gradient_and_no_interval() -> None:
     region = Unbounded()
     loss = region.loss(log_ratio, torch.zeros(3), advantage, torch.zeros(3))
     torch.testing.assert_close(loss, -log_ratio.exp() * advantage)
-    loss[0].backward()
+    torch.autograd.backward(loss[0])
     # d/dθ of -ρ A at ρ = 1 is that of -A log π: what vanilla policy gradient descends.
     assert log_ratio.grad is not None
     assert float(log_ratio.grad[0]) == -1.5

@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode
 
 from ppo_marketing.errors import UserError
 from ppo_marketing.ppo.normalise import RewardScale, RunningMoments, normalise
+from ppo_marketing.rivals.learned import permitted
 from ppo_marketing.rivals.vec_env import NativeVecEnv
 from tests.support.bandit import TwoArms
 from tests.support.toy_environments import BOX, DISCRETE, MatchingEnv
@@ -50,6 +51,22 @@ def test_observations_are_normalised_by_the_statistics_that_the_policy_keeps() -
         observation, *_ = plain.step(actions)
         pooled = pooled.updated(observation)
         np.testing.assert_allclose(seen, normalise(observation, pooled), rtol=1e-6)
+
+
+def test_a_forbidden_choice_becomes_the_first_allowed_one() -> None:
+    mask = np.array([[1, 1, 0], [0, 0, 1], [0, 1, 1]], np.int8)
+    choice, forbidden = permitted(np.array([2, 0, 2]), mask)
+    assert choice.tolist() == [0, 2, 2]
+    assert forbidden == 2
+    assert permitted(np.array([2]), None) == (np.array([2]), 0)
+    env = MatchingEnv(DISCRETE, copies=8, masked=True)
+    adapted: Any = NativeVecEnv(env, 0, moments=None)
+    adapted.reset()
+    for step in range(12):
+        adapted.step(np.full(8, step % 3))
+    assert len(env.chosen) == 12
+    for allowed, action in env.chosen:
+        assert (allowed[np.arange(8), action] == 1).all()
 
 
 def test_rewards_are_scaled_as_our_own_core_scales_them() -> None:

@@ -1,0 +1,108 @@
+"""Trainings kept one by one, so that what was finished before an interruption is not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from envs.core.decision import Calibration, Decision
+from envs.core.settings import settings_text
+from envs.core.world import Array
+from ppo_marketing.errors import IntegrityError, UserError
+from ppo_marketing.files import read_json
+from ppo_marketing.jobs.folder import write_json
+from ppo_marketing.ppo.checkpoint import write_atomically
+from ppo_marketing.trial import Ground, Trial, perform, resolved_settings
+
+KPIS_SUFFIX = ".kpis.npz"
+
+
+class Kept(NamedTuple):
+    """A finished training: its record, and its KPI totals of every judged episode `[n]`."""
+
+    record: dict[str, Any]
+    kpis: dict[str, Array]
+
+
+class Task(NamedTuple):
+    """A training to be done in a process of its own, and where it is kept."""
+
+    trial: Trial
+    ground: Ground
+    identity: dict[str, Any]
+    folder: Path
+
+
+def task_of(
+    trial: Trial,
+    ground: Ground,
+    decision: Decision,
+    calibration: Calibration,
+    settings: Any,
+    folder: Path,
+) -> Task:
+    """The training with everything that makes it this one and no other.
+
+    Raises UserError where its algorithm cannot be run with what it is told.
+    """
+    resolved = resolved_settings(trial, decision, calibration, settings, ground.training)
+    training = ground.training
+    identity = {
+        "decision": ground.decision,
+        "learned from": calibration.data_sha256,
+        "environment": json.loads(settings_text(settings)),
+        "training": {**asdict(trial), "settings": resolved},
+        "episodes": [training.episodes, training.validation_episodes, training.regret],
+        "judged on": [ground.evaluation.episodes, ground.seed],
+    }
+    return Task(trial, ground, json.loads(json.dumps(identity, default=str)), folder)
+
+
+def done(task: Task) -> Kept:
+    """Do the training and keep it: the arrays first, then the record that names their hash."""
+    outcome = perform(task.trial, task.ground)
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **outcome.kpis)
+    record = {
+        **outcome.record,
+        "kpis_sha256": hashlib.sha256(content.getvalue()).hexdigest(),
+        "identity": task.identity,
+    }
+    write_atomically(task.folder / f"{task.trial.name}{KPIS_SUFFIX}", content.getvalue())
+    write_json(task.folder / f"{task.trial.name}.json", record)
+    return Kept(record, outcome.kpis)
+
+
+def kept(task: Task) -> Kept | None:
+    """What an earlier start kept of this training; None where it was not finished.
+
+    Raises:
+        UserError: the file is of another training; what differs is named.
+        IntegrityError: its arrays are not what was written.
+    """
+    path = task.folder / f"{task.trial.name}.json"
+    if not path.exists():
+        return None
+    record = read_json(path)
+    written: Mapping[str, Any] = record.get("identity", {})
+    differing = [name for name, value in task.identity.items() if written.get(name) != value]
+    if differing:
+        raise UserError(
+            f"{path} is of another comparison; it differs in {', '.join(differing)}. Choose "
+            "another --output, or delete that file to train anew"
+        )
+    try:
+        content = path.with_name(f"{task.trial.name}{KPIS_SUFFIX}").read_bytes()
+    except OSError as error:
+        raise IntegrityError(f"{path} has lost its arrays ({error}): delete it") from error
+    if hashlib.sha256(content).hexdigest() != record["kpis_sha256"]:
+        raise IntegrityError(f"the arrays beside {path} are not what was written: delete both")
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return Kept(record, dict(arrays))

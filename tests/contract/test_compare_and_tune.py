@@ -1,0 +1,160 @@
+"""`compare` and `tune` on a decision that nobody wrote them for: resumed, recorded, refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NEW = ROOT / "tests" / "support" / "fourth_decision" / "pricing"
+QUICK = {
+    "PPO_MARKETING_TRAINING__EPISODES": "64",
+    "PPO_MARKETING_TRAINING__VALIDATION_EPISODES": "16",
+    "PPO_MARKETING_EVALUATION__EPISODES": "40",
+    "PPO_MARKETING_EVALUATION__BOOTSTRAP": "100",
+    "PPO_MARKETING_LOG__DAYS": "12",
+}
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The application with one decision folder more, and a calibration of it."""
+    folder = tmp_path_factory.mktemp("application")
+    unwanted = shutil.ignore_patterns("__pycache__")
+    for part in ("envs", "ppo_marketing"):
+        shutil.copytree(ROOT / part, folder / part, ignore=unwanted)
+    shutil.copytree(NEW, folder / "envs" / NEW.name, ignore=unwanted)
+    finished = call(folder, "calibrate", "pricing", "-o", folder / "market")
+    assert finished.returncode == 0, finished.stderr
+    return folder
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "ppo_marketing", *map(str, arguments)]
+
+
+def variables(copy: Path) -> dict[str, str]:
+    return {**os.environ, **QUICK, "PYTHONPATH": str(copy)}
+
+
+def call(copy: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), cwd=copy, capture_output=True, text=True, check=False,
+        env=variables(copy),
+    )  # fmt: skip
+
+
+def compared(copy: Path, output: Path, *more: str | Path) -> list[str | Path]:
+    return [
+        "compare", "pricing", "--calibration", copy / "market", "-o", output,
+        "--seeds", "2", "--steps", "4096", "--off-policy-steps", "400", *more,
+    ]  # fmt: skip
+
+
+def test_every_algorithm_has_its_row_beside_ceiling_floor_and_rule_and_its_nested_run(
+    copy: Path,
+) -> None:
+    output = copy / "all"
+    names = ("--algorithms", "ppo,ppo-sb3,a2c,trpo,vpg,reinforce,dqn,sac,ddpg")
+    more = ("--json", "--seeds", "1", "--sweep", "epochs")
+    finished = call(copy, *compared(copy, output, *names, *more))
+    assert finished.returncode == 0, finished.stderr
+    found: dict[str, Any] = json.loads(finished.stdout)
+    rows = {one["label"]: one for one in found["competitors"]}
+    everyone = {"ppo", "ppo-sb3", "a2c", "trpo", "vpg", "reinforce", "dqn", "sac", "ddpg"}
+    swept = {"ppo epochs=1", "ppo epochs=2", "ppo epochs=8", "ppo epochs=16"}
+    assert rows.keys() == everyone | swept
+    for row in rows.values():
+        assert 0.2 < row["share"]["value"] <= 1.0, row["label"]
+        assert row["curve"]["steps"][0] == 0
+        assert row["curve"]["steps"][-1] == row["steps"]
+        assert row["cpu_seconds"] > 0
+    assert {rows[name]["steps"] for name in everyone - {"dqn", "sac", "ddpg"}} == {4096}
+    assert [rows[name]["form"] for name in ("ppo", "dqn", "sac")] == ["own", "own", "continuous"]
+    assert rows["ppo"]["forbidden_share"] == rows["sac"]["forbidden_share"] == 0.0
+    kinds = {row["name"]: row["kind"] for row in found["evidence"]["rows"]}
+    assert kinds["ceiling"] == "ceiling"
+    assert kinds["one price"] == "rule"
+    assert kinds["no offer"] == "floor"
+    assert found["sweeps"]["epochs"][2] == [4.0, "ppo"]
+    assert finished.stderr.index("trainings, ") < finished.stderr.index("training  ")
+    for file in ("comparison.json", "report.md", "comparison.png", "sweep.png", "config.yaml"):
+        assert (output / file).stat().st_size > 0
+    children = nested(copy, f"compare {output.name}")
+    assert {run.data.tags["mlflow.runName"] for run in children} == {
+        f"{label.replace(' ', '_').replace('=', '_')}-seed0" for label in rows
+    }
+    assert all(run.info.status == "FINISHED" for run in children)
+
+
+def nested(copy: Path, name: str) -> list[Any]:
+    """The runs below the finished one of this name."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{copy / 'mlruns' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("pricing")
+    assert experiment is not None
+    runs = list(client.search_runs([experiment.experiment_id], max_results=1000))
+    parents = [r for r in runs if r.info.run_name == name and r.info.status == "FINISHED"]
+    assert len(parents) == 1
+    return [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parents[0].info.run_id]
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGKILL, -9, marks=pytest.mark.verify)],
+)
+def test_a_stopped_comparison_keeps_what_was_finished_and_goes_on_from_it(
+    copy: Path, sent: signal.Signals, code: int
+) -> None:
+    output = copy / f"stopped-{code}"
+    line = compared(copy, output, "--algorithms", "vpg,ppo-sb3", "--processes", "1", "--json")
+    job = subprocess.Popen(
+        command(*line), cwd=copy, env=variables(copy), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list((output / "trainings").glob("*.json")):
+        assert job.poll() is None, job.communicate()
+        assert time.monotonic() < deadline, "no training was ever kept"
+        time.sleep(0.02)
+    job.send_signal(sent)
+    assert job.wait(60) == code
+    kept = {path: path.stat().st_mtime_ns for path in (output / "trainings").glob("*.json")}
+    assert 1 <= len(kept) < 4
+    resumed = call(copy, *line)
+    assert resumed.returncode == 0, resumed.stderr
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "none was done again"
+    assert len(list((output / "trainings").glob("*.json"))) == 4
+    labels = [one["label"] for one in json.loads(resumed.stdout)["competitors"]]
+    assert sorted(labels) == ["ppo-sb3", "vpg"]
+    if sent is signal.SIGTERM:
+        other = call(copy, *line, "--steps", "2048")
+        assert other.returncode == 3
+        assert "another comparison; it differs in training" in other.stderr
+        broken = next((output / "trainings").glob("vpg*.npz"))
+        broken.write_bytes(b"torn")
+        assert call(copy, *line).returncode == 6
+
+
+def test_a_refusal_leaves_nothing_behind(copy: Path) -> None:
+    output = copy / "refused"
+    config = copy / "contradiction.yaml"
+    config.write_text("training: {ppo: {minibatch_size: 1000000}}")
+    for given, said in (
+        (("--config", config), "one rollout has only 2048 rows"),
+        (("--log", "x.csv"), "--calibration was fitted to its own log"),
+    ):
+        finished = call(copy, *compared(copy, output, *given))
+        assert finished.returncode == 3, finished.stderr
+        assert said in finished.stderr
+    assert not output.exists(), "nothing was begun"
