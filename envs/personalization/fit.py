@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # it ships no types
+from threadpoolctl import threadpool_limits
 
 from envs.core.calibration_folder import CalibrationError
 from envs.core.log import LogTable

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+Array = npt.NDArray[Any]
 
 BETA_MEAN = 0.9
 BETA_SQUARE = 0.999
@@ -51,11 +54,21 @@ class Adam:
         step_size = learning_rate / (1.0 - BETA_MEAN**self._steps)
         self._values.addcdiv_(self._mean, denominator, value=-step_size)
 
+    def buffers(self) -> tuple[Array, Array, Array, int]:
+        """Return gradients and both moments, sharing memory, and the steps taken so far."""
+        moments = (self._gradients, self._mean, self._square)
+        gradients, mean, square = (tensor.numpy() for tensor in moments)
+        return gradients, mean, square, self._steps
+
+    def count(self, steps: int) -> None:
+        """Take note of the steps that were made on the buffers."""
+        self._steps = steps
+
     def state(self) -> dict[str, Any]:
         """Return the moments and the number of steps, as copies."""
         return {
-            "mean": self._mean.numpy().copy(),
-            "square": self._square.numpy().copy(),
+            "mean": self._mean.cpu().numpy().copy(),
+            "square": self._square.cpu().numpy().copy(),
             "steps": self._steps,
         }
 

@@ -109,9 +109,9 @@ class Agent:
                 len(inputs),
             )
         else:
-            noise = torch.from_numpy(self.head.noise(rng, (len(inputs),)))
+            noise = torch.from_numpy(self.head.noise(rng, (len(inputs),))).to(self.device)
             stored = self.draw(inputs, noise, allowed)
-        return self.head.to_environment(stored.numpy())
+        return self.head.to_environment(stored.cpu().numpy())
 
     def log_prob(self, observation: Array, action: Array, mask: Array | None = None) -> Array:
         """Return log π(a|s) [n] in nats: log-probability, or log-density of a Gaussian's draw.
@@ -122,11 +122,15 @@ class Agent:
             UserError: as for `act`.
         """
         inputs, allowed = self.inputs(observation), self.allowed(mask, len(observation))
-        stored = torch.from_numpy(self.head.from_environment(action))
-        return self._chunked(
-            lambda rows: self.evaluate(inputs[rows], stored[rows], _take(allowed, rows))[0],
-            len(inputs),
-        ).numpy()
+        stored = torch.from_numpy(self.head.from_environment(action)).to(self.device)
+        return (
+            self._chunked(
+                lambda rows: self.evaluate(inputs[rows], stored[rows], _take(allowed, rows))[0],
+                len(inputs),
+            )
+            .cpu()
+            .numpy()
+        )
 
     def value(self, observation: Array) -> Array:
         """Return V(s) [n], in units of the scaled reward.
@@ -135,7 +139,7 @@ class Agent:
             UserError: the observation's shape is wrong.
         """
         inputs = self.inputs(observation)
-        return self._chunked(lambda rows: self.values(inputs[rows]), len(inputs)).numpy()
+        return self._chunked(lambda rows: self.values(inputs[rows]), len(inputs)).cpu().numpy()
 
     def inputs(self, observation: Array) -> Tensor:
         """Return observations as the networks take them: normalised, float32 [n, size].
@@ -149,8 +153,10 @@ class Agent:
                 f"[n, {self.observation_size}]; a single one needs a leading axis"
             )
         if self.normaliser is None:
-            return torch.from_numpy(np.ascontiguousarray(observation, np.float32))
-        return torch.from_numpy(normalise(observation, self.normaliser))
+            inputs = np.ascontiguousarray(observation, np.float32)
+        else:
+            inputs = normalise(observation, self.normaliser)
+        return torch.from_numpy(inputs).to(self.device)
 
     def allowed(self, mask: Array | None, rows: int) -> Tensor | None:
         """Return a checked mask as booleans [rows, choices], None for None.
@@ -168,7 +174,7 @@ class Agent:
             )
         allowed = np.ascontiguousarray(mask, np.bool_)
         self.head.check_mask(allowed)
-        return torch.from_numpy(allowed)
+        return torch.from_numpy(allowed).to(self.device)
 
     def draw(self, inputs: Tensor, noise: Tensor, allowed: Tensor | None) -> Tensor:
         """Return the stored actions that noise [n, outputs] selects, without gradients."""
@@ -190,6 +196,18 @@ class Agent:
         values: Tensor = self.critic(inputs)
         return values.squeeze(-1)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are, and so where everything is worked out."""
+        device: torch.device = self.actor.weights[0].device
+        return device
+
+    def to(self, device: torch.device) -> Self:
+        """Move every parameter, in place; numpy goes in and comes out as before."""
+        for part in (self.actor, self.critic, self.head):
+            part.to(device)
+        return self
+
     def parameters(self) -> list[nn.Parameter]:
         """Return every trained parameter, in a fixed order."""
         return [*self.actor.parameters(), *self.critic.parameters(), *self.head.parameters()]
@@ -197,7 +215,8 @@ class Agent:
     def arrays(self) -> dict[str, Array]:
         """Return copies of all parameters and statistics by name: what is saved."""
         arrays = {
-            name: parameter.detach().numpy().copy() for name, parameter in self._saved().items()
+            name: parameter.detach().cpu().numpy().copy()
+            for name, parameter in self._saved().items()
         }
         if self.normaliser is not None:
             arrays["normaliser.count"] = np.array(self.normaliser.count)

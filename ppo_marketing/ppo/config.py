@@ -109,6 +109,14 @@ class PPOConfig:
     start_bias: tuple[float, ...] = ()
     """The mean action, or the logits, that start="rule" starts from; empty: all zero."""
 
+    engine: Literal["auto", "torch", "fused"] = "auto"
+    """What does an update: "fused", one compiled function for perceptrons on a CPU, or "torch", its
+    reference, for anything. "auto": fused wherever it serves, since it is several times faster."""
+
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    """Where networks and data of the update are. On a graphics card networks this small are slower,
+    so "auto", which takes one where it finds one, is not the default."""
+
     def __post_init__(self) -> None:
         problems = [
             f"{name} is {getattr(self, name)!r}; it must be {allowed}"
@@ -165,6 +173,13 @@ class PPOConfig:
                 "start_bias",
                 all(math.isfinite(bias) for bias in self.start_bias),
                 "made of finite numbers",
+            ),
+            ("engine", self.engine in ("auto", "torch", "fused"), '"auto", "torch" or "fused"'),
+            ("device", self.device in ("cpu", "cuda", "auto"), '"cpu", "cuda" or "auto"'),
+            (
+                "engine",
+                self.engine != "fused" or self.device != "cuda",
+                'auto or torch when device is "cuda": the fused engine is for the CPU',
             ),
         ]
 

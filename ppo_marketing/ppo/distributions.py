@@ -145,20 +145,22 @@ class SquashedGaussianHead(GaussianHead):
         super().__init__(low, high, log_std)
         self.centre = 0.5 * (self.low + self.high)
         self.radius = 0.5 * (self.high - self.low)
-        self._log_radius = float(np.log(self.radius).sum())
+        self.log_radius = float(np.log(self.radius).sum())
         points, weights = np.polynomial.hermite_e.hermegauss(QUADRATURE_POINTS)
-        self._points = torch.tensor(points, dtype=torch.float32)[:, None, None]
-        self._weights = torch.tensor(weights / weights.sum(), dtype=torch.float32)
+        self.points = points.astype(np.float32)
+        self.weights = (weights / weights.sum()).astype(np.float32)
 
     def evaluate(
         self, output: Tensor, action: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Return log-density and entropy of the bounded action, from its value before tanh."""
         log_prob, entropy = super().evaluate(output, action, mask)
-        points = output + self.log_std.exp() * self._points
-        stretch = torch.tensordot(self._weights, squash_correction(points).sum(-1), dims=1)
-        correction = squash_correction(action).sum(-1) + self._log_radius
-        return log_prob - correction, entropy + stretch + self._log_radius
+        standard = torch.from_numpy(self.points).to(output.device)
+        weights = torch.from_numpy(self.weights).to(output.device)
+        points = output + self.log_std.exp() * standard[:, None, None]
+        stretch = torch.tensordot(weights, squash_correction(points).sum(-1), dims=1)
+        correction = squash_correction(action).sum(-1) + self.log_radius
+        return log_prob - correction, entropy + stretch + self.log_radius
 
     def to_environment(self, action: Array) -> Array:
         """Return centre + radius · tanh(u), inside the Box."""

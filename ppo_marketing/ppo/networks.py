@@ -57,6 +57,18 @@ def orthogonal(rows: int, columns: int, gain: float, rng: np.random.Generator) -
     return torch.tensor(gain * matrix, dtype=torch.float32)
 
 
+def shared_buffer(parameters: Iterable[nn.Parameter]) -> Tensor | None:
+    """Return the buffer that `flatten_parameters` put under all of them, None if there is none."""
+    parameters = list(parameters)
+    storages = {parameter.data.untyped_storage().data_ptr() for parameter in parameters}
+    sizes = {len(parameter.data.untyped_storage()) for parameter in parameters}
+    elements = sum(parameter.numel() for parameter in parameters)
+    first = parameters[0].data
+    if len(storages) != 1 or sizes != {elements * first.element_size()}:
+        return None
+    return torch.as_strided(first, (elements,), (1,), 0)
+
+
 def flatten_parameters(parameters: Iterable[nn.Parameter]) -> tuple[Tensor, Tensor]:
     """Move parameters and gradients into two flat buffers; return (values, gradients), [size] each.
 

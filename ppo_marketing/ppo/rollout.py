@@ -100,8 +100,8 @@ def collect(
             masks.append(mask)
         allowed = agent.allowed(mask, copies)
         # Step by step: a whole rollout's noise for 10,000 choices would be gigabytes.
-        noise = torch.from_numpy(agent.head.noise(rng, (copies,)))
-        stored = agent.draw(agent.inputs(observation[step]), noise, allowed).numpy()
+        noise = torch.from_numpy(agent.head.noise(rng, (copies,))).to(agent.device)
+        stored = agent.draw(agent.inputs(observation[step]), noise, allowed).cpu().numpy()
         actions.append(stored)
         valid[step] = ~resetting
         following, reward[step], terminated[step], truncated, info = env.step(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
+import torch
 from gymnasium.vector import VectorEnv
 
 from ppo_marketing.errors import UserError
@@ -14,11 +15,12 @@ from ppo_marketing.ppo.adam import Adam
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.distributions import CategoricalHead
+from ppo_marketing.ppo.minibatches import Held
 from ppo_marketing.ppo.networks import flatten_parameters
 from ppo_marketing.ppo.normalise import RewardScale, RunningMoments
 from ppo_marketing.ppo.rollout import Position, begin
 from ppo_marketing.ppo.trust_region import TrustRegion
-from ppo_marketing.ppo.update import Held, UpdateStats
+from ppo_marketing.ppo.update import UpdateStats
 
 
 class Resumable(Protocol):
@@ -102,12 +104,15 @@ def start_run(
                 f"  it must be {fresh.describe()}\nas this environment and configuration ask"
             )
         fresh.load_arrays(agent.arrays())
+    fresh.to(device_of(config.device))
     scale = RewardScale.empty(env.num_envs, config.gamma)
     return Run(
         agent=fresh,
         optimizer=Adam(*flatten_parameters(fresh.parameters())),
         region=config.trust_region,
-        held=None if config.anchor is None else Held(config.anchor, (reference or fresh).copy()),
+        held=None
+        if config.anchor is None
+        else Held(config.anchor, (reference or fresh).copy().to(fresh.device)),
         reward_scale=scale if config.reward_scale == "running" else None,
         position=begin(env, seed),
         rng=np.random.default_rng(training_stream),
@@ -119,6 +124,21 @@ def start_run(
         best_score=None,
         best_update=0,
     )
+
+
+def device_of(asked: Literal["cpu", "cuda", "auto"]) -> torch.device:
+    """Return where to train: what was asked for; for "auto" a graphics card, if there is one.
+
+    Raises:
+        UserError: "cuda" was asked for and there is none.
+    """
+    found = torch.cuda.is_available()
+    if asked == "cuda" and not found:
+        raise UserError(
+            "device is 'cuda', and torch finds no such graphics card here: set device to 'cpu' "
+            "(or 'auto'), or install a torch built for CUDA on a machine with a card and its driver"
+        )
+    return torch.device("cuda" if found and asked != "cpu" else "cpu")
 
 
 def state_of(run: Run, identity: dict[str, Any], env: VectorEnv) -> dict[str, Any]:

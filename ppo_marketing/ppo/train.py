@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from gymnasium.vector import VectorEnv
 
 from ppo_marketing.errors import Interrupted, UserError
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_checkpoint, save_checkpoint
 from ppo_marketing.ppo.config import PPOConfig
+from ppo_marketing.ppo.fused.crew import Crew
 from ppo_marketing.ppo.rollout import Rollout, collect
 from ppo_marketing.ppo.run import Run, TrainingRow, restore_run, start_run, state_of
 from ppo_marketing.ppo.signals import StopSignal
-from ppo_marketing.ppo.update import ppo_update
+from ppo_marketing.ppo.threads import single_threaded
+from ppo_marketing.ppo.update import engine_for, ppo_update
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,18 @@ def train(
         "validate_every": None if validate is None else validate_every,
         "reference": None if reference is None else reference.sha256(),
     }
-    with _single_threaded():
+    with single_threaded(), Crew() as crew:
         run = start_run(env, config, seed, agent, reference)
+        # As resolved: "auto" may mean something else where the checkpoint is resumed.
+        identity["device"] = run.agent.device.type
+        identity["engine"] = engine_for(run.agent, run.region, config.engine)
         if checkpoint is not None and checkpoint.exists():
             restore_run(run, load_checkpoint(checkpoint), identity, env, checkpoint)
         elif validate is not None:
             run.best_score = _score(validate, run.agent)
 
         while run.update < updates:
-            _advance(run, env, config, updates, clock)
+            _advance(run, env, config, updates, crew, clock)
             last = run.update == updates
             if validate is not None and (last or run.update % validate_every == 0):
                 _compare(run, validate)
@@ -110,7 +113,12 @@ def train(
 
 
 def _advance(
-    run: Run, env: VectorEnv, config: PPOConfig, updates: int, clock: Callable[[], float]
+    run: Run,
+    env: VectorEnv,
+    config: PPOConfig,
+    updates: int,
+    crew: Crew,
+    clock: Callable[[], float],
 ) -> None:
     """Gather one rollout and learn from it."""
     began = clock()
@@ -132,6 +140,7 @@ def _advance(
         rng=run.rng,
         reward_factor=cast("float", factor),
         held=run.held,
+        crew=crew,
     )
     run.region = run.region.updated(learning.kl)
     if run.held is not None:
@@ -236,19 +245,3 @@ def _interrupted(number: int, update: int, updates: int, checkpoint: Path | None
         else f"the state is saved in {checkpoint}; the same command resumes it"
     )
     return Interrupted(f"stopped after update {update} of {updates}: {saved}", number)
-
-
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Hold torch to one thread while training.
-
-    A minibatch of a 64 wide network is too small to share: two threads are slower than one, and
-    far slower beside another busy process. One thread also fixes the order of summation, which
-    exact resume depends on.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

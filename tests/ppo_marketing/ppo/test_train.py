@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ def small_training(updates: int = 6, seed: int = 1, **arguments: Any) -> TrainRe
 
 def assert_equal_agents(one: Agent, other: Agent) -> None:
     np.testing.assert_equal(one.arrays(), other.arrays())
+
+
+ENGINES = pytest.mark.parametrize("engine", ["torch", "fused"])
 
 
 class Stopped(Exception):
@@ -98,8 +102,11 @@ def test_cartpole_is_solved_from_gymnasium() -> None:
     assert total.mean() > 450.0
 
 
-def test_the_same_seed_gives_the_same_parameters_and_another_does_not() -> None:
-    one, same, other = small_training(), small_training(), small_training(seed=2)
+@ENGINES
+def test_the_same_seed_gives_the_same_parameters_and_another_does_not(engine: Any) -> None:
+    config = replace(SMALL, engine=engine)
+    one, same = small_training(config=config), small_training(config=config)
+    other = small_training(config=config, seed=2)
     assert_equal_agents(one.agent, same.agent)
     assert (one.agent.value(np.ones((1, 4))) != other.agent.value(np.ones((1, 4)))).all()
 
@@ -231,12 +238,16 @@ def test_an_agent_of_another_shape_is_refused() -> None:
         small_training(config=wider, agent=start)
 
 
+@ENGINES
 @pytest.mark.parametrize("every", [1, 2, 4])
 def test_a_crash_and_a_restart_end_bit_by_bit_where_no_crash_does(
-    every: int, tmp_path: Path
+    every: int, engine: Any, tmp_path: Path
 ) -> None:
     def scored() -> Any:
-        return {"validate": lambda agent: float(agent.arrays()["actor.biases.1"].sum())}
+        return {
+            "validate": lambda agent: float(agent.arrays()["actor.biases.1"].sum()),
+            "config": replace(SMALL, engine=engine),
+        }
 
     straight = small_training(validate_every=2, **scored())
     path = tmp_path / "run.ckpt"
@@ -260,17 +271,19 @@ def test_a_crash_and_a_restart_end_bit_by_bit_where_no_crash_does(
 
 @pytest.mark.parametrize("mode", [AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
 @pytest.mark.parametrize("space", [BOX, MULTI_DISCRETE])
+@ENGINES
 def test_resuming_is_exact_for_every_head_and_autoreset(
-    space: spaces.Space[Any], mode: AutoresetMode, tmp_path: Path
+    space: spaces.Space[Any], mode: AutoresetMode, engine: Any, tmp_path: Path
 ) -> None:
-    def env() -> MatchingEnv:
-        return MatchingEnv(space, truncates=True, autoreset=mode)
+    def training(**arguments: Any) -> TrainResult:
+        env = MatchingEnv(space, truncates=True, autoreset=mode)
+        return small_training(env=env, config=replace(SMALL, engine=engine), **arguments)
 
-    straight = small_training(env=env())
+    straight = training()
     path = tmp_path / "run.ckpt"
     with pytest.raises(Stopped):
-        small_training(env=env(), checkpoint=path, checkpoint_every=1, on_update=crash_after(3))
-    resumed = small_training(env=env(), checkpoint=path)
+        training(checkpoint=path, checkpoint_every=1, on_update=crash_after(3))
+    resumed = training(checkpoint=path)
     assert_equal_agents(straight.agent, resumed.agent)
 
 

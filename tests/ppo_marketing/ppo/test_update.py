@@ -19,6 +19,8 @@ from ppo_marketing.ppo.rollout import Rollout, begin, collect
 from ppo_marketing.ppo.update import UpdateStats, ppo_update
 from tests.support.toy_environments import BOX, DISCRETE, MULTI_DISCRETE, MatchingEnv
 
+ENGINES = pytest.mark.parametrize("engine", ["torch", "fused"])
+
 
 def prepared(
     space: spaces.Space[Any] = DISCRETE, *, masked: bool = False, steps: int = 13, **settings: Any
@@ -46,6 +48,7 @@ def parameters(agent: Agent) -> torch.Tensor:
     return torch.cat([p.detach().reshape(-1).clone() for p in agent.parameters()])
 
 
+@ENGINES
 @pytest.mark.parametrize("minibatch_size", [2, 7, 32, 64, 1000])
 @pytest.mark.parametrize(
     ("space", "masked", "squash"),
@@ -58,19 +61,25 @@ def parameters(agent: Agent) -> torch.Tensor:
     ],
 )
 def test_the_first_ratio_of_every_update_is_exactly_one(
-    space: spaces.Space[Any], masked: bool, squash: bool, minibatch_size: int
+    engine: str, space: spaces.Space[Any], masked: bool, squash: bool, minibatch_size: int
 ) -> None:
     agent, optimizer, rollout, config = prepared(
-        space, masked=masked, squash_actions=squash, minibatch_size=minibatch_size, epochs=1
+        space,
+        engine=engine,
+        masked=masked,
+        squash_actions=squash,
+        minibatch_size=minibatch_size,
+        epochs=1,
     )
     for _ in range(3):
         assert update(agent, optimizer, rollout, config).first_ratio_deviation == 0.0
 
 
-def test_one_whole_batch_step_is_the_gradient_of_the_written_objective() -> None:
+@ENGINES
+def test_one_whole_batch_step_is_the_gradient_of_the_written_objective(engine: str) -> None:
     """With one minibatch of one epoch the ratio is 1, so the policy gradient is plain A ∇log π."""
     agent, optimizer, rollout, config = prepared(
-        epochs=1, minibatch_size=1000, normalise_advantages=False, max_grad_norm=1e9
+        engine=engine, epochs=1, minibatch_size=1000, normalise_advantages=False, max_grad_norm=1e9
     )
     keep = rollout.valid.reshape(-1)
     value = torch.from_numpy(rollout.value)
@@ -102,9 +111,10 @@ def test_one_whole_batch_step_is_the_gradient_of_the_written_objective() -> None
     assert stats.entropy == pytest.approx(float(entropy.detach().mean()), rel=1e-5)
 
 
-def test_rows_of_autoreset_change_nothing() -> None:
-    agent, optimizer, rollout, config = prepared()
-    twin, twin_optimizer, _, _ = prepared()
+@ENGINES
+def test_rows_of_autoreset_change_nothing(engine: str) -> None:
+    agent, optimizer, rollout, config = prepared(engine=engine)
+    twin, twin_optimizer, _, _ = prepared(engine=engine)
     assert not rollout.valid.all()
     spoiled = replace(
         rollout,
@@ -117,8 +127,9 @@ def test_rows_of_autoreset_change_nothing() -> None:
     assert torch.equal(parameters(agent), parameters(twin))
 
 
-def test_an_update_makes_good_actions_likelier() -> None:
-    agent, optimizer, rollout, config = prepared(steps=64)
+@ENGINES
+def test_an_update_makes_good_actions_likelier(engine: str) -> None:
+    agent, optimizer, rollout, config = prepared(engine=engine, steps=64)
     observation, action = rollout.observation.reshape(-1, 4), rollout.action.reshape(-1)
     before = agent.log_prob(observation, action)
     update(agent, optimizer, rollout, config)
@@ -129,21 +140,26 @@ def test_an_update_makes_good_actions_likelier() -> None:
     assert change[unpaid].mean() < -0.02
 
 
-def test_the_gradient_of_a_step_never_exceeds_the_norm() -> None:
-    agent, optimizer, rollout, config = prepared(epochs=1, max_grad_norm=1e-3)
+@ENGINES
+def test_the_gradient_of_a_step_never_exceeds_the_norm(engine: str) -> None:
+    agent, optimizer, rollout, config = prepared(engine=engine, epochs=1, max_grad_norm=1e-3)
     stats = update(agent, optimizer, rollout, config)
     norm = torch.cat([p.grad.reshape(-1) for p in agent.parameters() if p.grad is not None]).norm()
     assert float(norm) == pytest.approx(1e-3, rel=1e-4)
     assert stats.gradient_norm > 1e-3
 
 
-def test_target_kl_ends_the_epochs_early() -> None:
-    agent, optimizer, rollout, config = prepared(epochs=50, learning_rate=0.02, target_kl=0.01)
+@ENGINES
+def test_target_kl_ends_the_epochs_early(engine: str) -> None:
+    agent, optimizer, rollout, config = prepared(
+        engine=engine, epochs=50, learning_rate=0.02, target_kl=0.01
+    )
     assert update(agent, optimizer, rollout, config).epochs < 50
 
 
-def test_statistics_are_those_of_a_healthy_update() -> None:
-    stats = update(*prepared(epochs=10, learning_rate=0.01))
+@ENGINES
+def test_statistics_are_those_of_a_healthy_update(engine: str) -> None:
+    stats = update(*prepared(engine=engine, epochs=10, learning_rate=0.01))
     assert stats.kl > 0.0
     assert 0.0 < stats.clip_fraction < 1.0
     assert 0.0 < stats.entropy < np.log(3)
@@ -151,8 +167,9 @@ def test_statistics_are_those_of_a_healthy_update() -> None:
     assert stats.epochs == 10
 
 
-def test_the_reward_factor_scales_the_returns() -> None:
-    agent, optimizer, rollout, config = prepared(epochs=1, minibatch_size=1000)
+@ENGINES
+def test_the_reward_factor_scales_the_returns(engine: str) -> None:
+    agent, optimizer, rollout, config = prepared(engine=engine, epochs=1, minibatch_size=1000)
     blank = replace(
         rollout,
         value=np.zeros_like(rollout.value),
@@ -167,15 +184,17 @@ def test_the_reward_factor_scales_the_returns() -> None:
     assert scaled.value_loss == pytest.approx(9.0 * plain.value_loss, rel=1e-4)
 
 
-def test_the_statistics_of_observations_stay_during_an_update() -> None:
-    agent, optimizer, rollout, config = prepared()
+@ENGINES
+def test_the_statistics_of_observations_stay_during_an_update(engine: str) -> None:
+    agent, optimizer, rollout, config = prepared(engine=engine)
     before = agent.normaliser
     update(agent, optimizer, rollout, config)
     assert agent.normaliser is before
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_step() -> None:
-    agent, optimizer, rollout, config = prepared()
+@ENGINES
+def test_a_loss_that_is_not_finite_stops_before_the_step(engine: str) -> None:
+    agent, optimizer, rollout, config = prepared(engine=engine)
     before = parameters(agent)
     broken = replace(rollout, reward=np.where(rollout.valid, 1e38, 0.0))
     with pytest.raises(TrainingDiverged, match="value_loss is nan"):
@@ -183,7 +202,8 @@ def test_a_loss_that_is_not_finite_stops_before_the_step() -> None:
     assert torch.equal(parameters(agent), before)
 
 
-def test_a_rollout_without_experience_is_refused() -> None:
-    agent, optimizer, rollout, config = prepared()
+@ENGINES
+def test_a_rollout_without_experience_is_refused(engine: str) -> None:
+    agent, optimizer, rollout, config = prepared(engine=engine)
     with pytest.raises(UserError, match="nothing to learn"):
         update(agent, optimizer, replace(rollout, valid=rollout.valid & False), config)
