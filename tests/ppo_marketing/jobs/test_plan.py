@@ -127,7 +127,7 @@ def test_what_contradicts_itself_is_refused_with_the_remedy(
 def test_settings_that_contradict_each_other_are_refused_before_any_work(
     ppo: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(UserError, match="cannot be used|only 2048 rows") as refused:
+    with pytest.raises(UserError, match=r"cannot be used|only 2048 rows") as refused:
         planned(load_decision("bidding"), configured("bidding", **ppo), ComparisonPlan())
     assert said in str(refused.value)
 
