@@ -106,10 +106,12 @@ def _numbers(column: Column, raw: Any, report: Report) -> Any:
     values = _parsed_numbers(raw, Fault("text that is not a number", allowed, action), report)
     numbers = values.fill_null(0.0).to_numpy(zero_copy_only=False)
     infinite = ~np.isfinite(numbers)
-    report(
-        Fault("a number that is not finite", allowed, "leave the cell empty where none is known"),
-        infinite,
+    unknown = (
+        "leave out rows where none is known"
+        if column.required
+        else "leave the cell empty where none is known"
     )
+    report(Fault("a number that is not finite", allowed, unknown), infinite)
     present = _mask(values.is_valid()) & ~infinite
     outside = np.zeros(len(numbers), dtype=bool)
     if column.low is not None:

@@ -100,8 +100,8 @@ DECISION = Decision(
     kpis=(
         Kpi("visits", "Visitors", "", "visitors who came"),
         Kpi("impressions", "Items shown", "", "items that visitors were shown"),
-        Kpi("value", "Value", "currency", "expected reward events x the value of an event"),
-        Kpi("clicks", "Clicks", "clicks", "realised reward events: they confirm, not judge"),
+        Kpi("value", "Expected value", "currency", "expected rewards x the value of one"),
+        Kpi("clicks", "Realised", "clicks", "realised reward events: they confirm, not judge"),
     ),
     ratios=(
         Ratio("Click rate", "clicks", "impressions", "", "realised reward events / items shown"),

@@ -59,15 +59,16 @@ class Evidence:
     def notes(self) -> list[str]:
         """The evidence in words; the verdict last."""
         g = self.greedy
-        sd = 1.96 * g.sd
         return [
-            "held-out evidence on the model's greedy choice: effective sample size "
-            f"{g.effective_n:,.0f} of {g.impressions:,.0f} impressions (largest weight "
-            f"{g.largest_weight:,.0f}), unsupported mass {100 * self.unsupported:.1f} %, effective "
-            f"positives {self.positives:,.0f} (rewards that fell on its choices)",
-            f"its value by DR {g.doubly_robust:.3g} +- {sd:.2g}, SNIPS {g.snips:.3g}, IPS "
-            f"{g.ips:.3g}, by the model {g.model:.3g}; lift over the log's own {g.lift:.2g} (95 % "
-            f"from {g.lift_low:.2g})",
+            "what the later part of the log says of always showing what the model holds best: "
+            f"effective sample size {g.effective_n:,.0f} of {g.impressions:,.0f} impressions "
+            f"(largest weight {g.largest_weight:,.0f}); unsupported mass "
+            f"{100 * self.unsupported:.1f} % (choices that such visitors hardly ever saw); "
+            f"effective positives {g.positives:,.0f} (rewards that fell on its choices)",
+            f"rewards an impression so: {g.doubly_robust:.3g} +- {1.96 * g.sd:.2g} by the doubly "
+            f"robust estimate (SNIPS {g.snips:.3g}, IPS {g.ips:.3g}; the model expects "
+            f"{g.model:.3g}); the log's own choices earned {g.doubly_robust - g.lift:.3g}, a lift "
+            f"of {g.lift:.2g} (95 % interval from {g.lift_low:.2g})",
             f"verdict: {self.verdict.value}",
         ]
 

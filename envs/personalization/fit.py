@@ -225,9 +225,9 @@ def _propensities(
 def _remarks(fitted: Fitted, estimate: LoggingEstimate) -> list[str]:
     response = fitted.response
     remarks = [
-        f"response: item effects of sd {response.item_sd:.2g}, interactions of sd "
-        f"{response.taste_sd:.2g} logits a unit of context (empirical Bayes), rank {fitted.rank} "
-        "by 3-fold cross-fitting"
+        f"how far items differ for everyone: sd {response.item_sd:.2g} logits; how far visitors "
+        f"differ in what they like: {response.taste_sd:.2g} logits a unit of context, rank "
+        f"{fitted.rank} (estimated: empirical Bayes, 3-fold cross-fitting)"
     ]
     if not estimate.randomised:
         remarks.append(

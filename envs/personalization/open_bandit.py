@@ -15,10 +15,15 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from envs.core.log import RawLog
-from envs.core.log_problems import Problems, listed
+from envs.core.log_problems import Fault, Problems, listed
 from envs.core.log_source import open_log
 
 ITEM_TABLE = "item_context.csv"
+_UNKNOWN_ITEM = Fault(
+    f"an item that {ITEM_TABLE} does not have",
+    "the items of the table beside the log",
+    "add its row, or take the table away to read the log without item features",
+)
 _NAMES = {
     "timestamp": "timestamp",
     "action_id": "item_id",
@@ -50,7 +55,9 @@ def open_bandit(path: Path, _options: Mapping[str, int], problems: Problems) -> 
             rows += batch.num_rows
             columns["unit_id"] = numbers.cast(pa.string())
             columns |= {name: batch.column(name) for name in context}
-            columns |= _joined(columns["action_id"], table, item_names)
+            columns |= _joined(
+                columns["action_id"], table, item_names, rows - batch.num_rows, found
+            )
             yield pa.record_batch(columns)
 
     names = (*_NAMES, "unit_id", *context, *item_names)
@@ -81,9 +88,14 @@ def _item_table(path: Path, problems: Problems) -> tuple[Any, list[str], tuple[s
     return table, names, ()
 
 
-def _joined(item_id: Any, table: Any, names: Sequence[str]) -> dict[str, Any]:
+def _joined(
+    item_id: Any, table: Any, names: Sequence[str], rows_before: int, problems: Problems
+) -> dict[str, Any]:
+    """The item's features of every row; items that the table does not know are a problem."""
     if table is None:
         return {}
     known = table.column("item_id").combine_chunks().cast(pa.string())
     row = pc.index_in(item_id.cast(pa.string()), known)
+    unknown = pc.and_(pc.is_null(row), pc.is_valid(item_id)).to_numpy(zero_copy_only=False)
+    problems.add_cells("action_id", _UNKNOWN_ITEM, unknown, item_id, rows_before + 1)
     return {name: pc.take(table.column(name).combine_chunks(), row) for name in names}

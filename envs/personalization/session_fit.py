@@ -20,7 +20,7 @@ from envs.personalization.visits import Visits
 
 NO_SESSIONS = (
     "the log has no sessions (session_id): boredom, leaving and return are scenario parameters of "
-    "the settings, not fitted"
+    "the settings, not fitted; they matter only where sessions are played"
 )
 _MOST_RETURN_DAYS = 30
 _LEAST_RETURNING = 0.01
@@ -139,7 +139,7 @@ def session_notes(terms: Mapping[str, float]) -> list[str]:
         return [NO_SESSIONS]
     fitted = ", ".join(f"{name} {value:.3g}" for name, value in terms.items())
     return [
-        f"session parameters fitted to the log: {fitted}",
+        f"session parameters fitted to the log, in place of the settings': {fitted}",
         "how boredom is counted (boredom_levels) and the effect of satisfaction on return are "
         "scenario parameters of the settings, not fitted",
     ]

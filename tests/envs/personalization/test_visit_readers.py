@@ -51,6 +51,14 @@ def test_open_bandit_rows_keep_propensities_and_gain_item_features(tmp_path: Pat
     assert "user_feature_0" in log.names
 
 
+def test_an_item_that_the_item_table_does_not_know_is_named(tmp_path: Path) -> None:
+    written(tmp_path / "item_context.csv", "item_id,item_price", "3,1")
+    message = refusal(written(tmp_path / "all.csv", *OPEN_BANDIT), "open-bandit", tmp_path)
+    assert "action_id: an item that item_context.csv does not have, such as '14', in 1 row (1)" in (
+        message
+    )
+
+
 def test_another_item_table_is_another_log(tmp_path: Path) -> None:
     path = written(tmp_path / "all.csv", *OPEN_BANDIT)
     hashes = set()
