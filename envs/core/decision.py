@@ -114,7 +114,9 @@ class Decision:
     env_id: str
     schema: LogSchema
     presets: tuple[str, ...]
-    # (preset, days, rng) -> a log as a team would have kept it
+    # what a generated log is counted in
+    sample_period: str = "days"
+    # (preset, periods, rng) -> a log as a team would have kept it
     generate: Callable[[str, int, Generator], pa.Table]
     # (preset, episodes, settings, rng) -> the generator's own world, for measuring against truth
     true_world: Callable[[str, int, Any, Generator], World[Any]]

@@ -70,6 +70,7 @@ DECISION = Decision(
     env_id="marketing/Sequencing-v0",
     schema=EVENTS,
     presets=tuple(PRESETS),
+    sample_period="weeks",
     generate=_generate,
     true_world=true_world,
     sample_settings=lambda: SequencingSettings(**sample_settings({})),
@@ -90,7 +91,7 @@ DECISION = Decision(
         "reward_scale": 2.0,  # a customer for good is worth about 3
     },
     run_defaults={
-        "log": {"days": 26},  # weeks
+        "log": {"days": 26},
         "training": {
             "total_steps": 2_000_000,
             "copies": 1024,

@@ -83,7 +83,7 @@ def one_step_gain(tables: ResponseTables, state: SequencingState) -> NDArray[np.
     r, f = state.recency, state.frequency
     channels = np.arange(tables.shape[3])
     rest = tables.base[:, r, f] + tables.drag[:, channels, state.fatigue].sum(axis=-1)  # [K, n]
-    margin = tables.margin[:, f]
+    margin = tables.margin[:, r, f]
     gain = np.zeros((len(r), len(tables.channel)))
     alone = margin / (1 + np.exp(-rest))
     for a, c in enumerate(tables.channel):

@@ -159,7 +159,7 @@ def unsubscribes(
         rows = rows[first]
         sent = events.of("contact")
         sent = sent if not channel else sent[events.channel[sent] == channel]
-        source = _last_before(events, rows, sent)
+        source = last_before(events, rows, sent)
         near = (source >= 0) & (events.at[rows] - events.at[source] <= ATTRIBUTION_WEEKS)
         lost += int((~near).sum())
         rows, source = rows[near], source[near]
@@ -177,7 +177,7 @@ def unsubscribes(
     return Unsubscribes(after, lag)
 
 
-def _last_before(
+def last_before(
     events: Events, rows: NDArray[np.int64], of: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Of the events `of`, each customer's last one up to each of `rows`; -1 where there is none."""

@@ -170,7 +170,7 @@ def program(
     logit = np.broadcast_to(_at_rf(tables.base[k], channels), grid).copy()
     for c in range(channels):
         logit += _at_g(tables.drag[k, c, : bins[c]], c, channels)
-    delayed = float(tables.maturity[k] @ discount ** np.arange(tables.maturity.shape[1]))
+    delayed = tables.maturity[k] @ discount ** np.arange(tables.maturity.shape[-1])
     purchase = np.empty((actions, *grid))
     reward = np.empty((actions, *grid))
     risks = []
@@ -181,8 +181,8 @@ def program(
             odds = logit + _at_rf(tables.uplift[k, a], channels) * fading
             risk = tables.unsubscribe[k, a, : bins[c]]
         purchase[a] = 1 / (1 + np.exp(-odds))
-        earned = (tables.margin[k] - tables.offer_cost[a]) * delayed
-        reward[a] = purchase[a] * _at_rf(earned[None], channels) - price[a]
+        earned = (tables.margin[k] - tables.offer_cost[a]) * delayed[a]
+        reward[a] = purchase[a] * _at_rf(earned, channels) - price[a]
         if c >= 0 and 1 in levels[c]:
             reward[a] -= _at_g(unsubscribe_cost * risk, int(c), channels)
         risks.append(risk)

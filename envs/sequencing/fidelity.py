@@ -145,7 +145,7 @@ def _head_checks(
                 heads.append((f"{RESPONSES[h]}, {menu.channels[c]}", chance, event[possible]))
     parts = [_head(name, chance, event, rng) for name, chance, event in heads]
     return Part(
-        tuple(check for part in parts for check in part.checks),
+        (*(check for part in parts for check in part.checks), *_basket_check(tables, later)),
         tuple(curve for part in parts for curve in part.curves),
         tuple(note for part in parts for note in part.notes),
     )
@@ -191,6 +191,21 @@ def _head(name: str, chance: Floats, event: NDArray[np.bool_], rng: Generator) -
         simulated=tuple((np.bincount(band, chance)[held] / size[held]).tolist()),
     )  # fmt: skip
     return Part(tuple(checks), (curve,), tuple(notes))
+
+
+def _basket_check(tables: ResponseTables, later: Panel) -> list[Check]:
+    """What later purchases were worth over what their states promise."""
+    bought = later.where(later.purchase)
+    if bought.rows < LEAST_EVENTS:
+        return []
+    promised = tables.margin[:, bought.recency, bought.frequency].mean(axis=0)
+    scatter = float((bought.value - promised).std() / promised.mean())
+    margin = float(norm.ppf(1 - SIGNIFICANCE / 2)) * scatter / np.sqrt(bought.rows)
+    return [Check(
+        name="baskets: value", value=float(bought.value.sum() / promised.sum()),
+        low=0.95 - margin, high=1.05 + margin, n=bought.rows, unit="purchase weeks",
+        meaning="Observed over predicted margin of weeks with a purchase, later weeks.",
+    )]  # fmt: skip
 
 
 def _slope_error(chance: Floats) -> float:

@@ -129,13 +129,18 @@ def simulated(
     members = np.full(n, rng.integers(tables.members))
     path = follow(tables, members, start, policy, weeks, rng)
     purchase = np.stack([week.purchase for week in path], axis=1)
+    recency = np.stack([week.before.recency for week in path], axis=1)
     frequency = np.stack([week.before.frequency for week in path], axis=1)
+    margin = tables.margin[members[0]][recency, frequency]
+    spread = float(tables.basket_cv[members[0]]) ** 2
+    if spread > 0:
+        margin = margin * rng.gamma(1 / spread, spread, purchase.shape)
     return Paths(
         np.stack([week.action for week in path], axis=1),
         purchase,
         np.stack([week.unsubscribe for week in path], axis=1),
         start,
-        purchase * tables.margin[members[0]][frequency],
+        purchase * margin,
     )
 
 

@@ -29,6 +29,7 @@ from envs.sequencing.gathering import gather_events
 from envs.sequencing.heads import response_heads
 from envs.sequencing.identification import Effect, identified, verdict_on
 from envs.sequencing.members import fit_tables, likelihood
+from envs.sequencing.notes import base_rhythm, effects_note, part_notes, support_note
 from envs.sequencing.panel import Gathered, Panel
 from envs.sequencing.propensity import (
     Support,
@@ -38,7 +39,7 @@ from envs.sequencing.propensity import (
     stabilised_weights,
     support_of_trying_all,
 )
-from envs.sequencing.purchasing import BgNbd, fit_bgnbd, rhythm
+from envs.sequencing.purchasing import BgNbd
 from envs.sequencing.settings import SequencingSettings
 from envs.sequencing.tables import Menu, ResponseTables
 from envs.sequencing.world import SequencingWorld
@@ -199,7 +200,7 @@ def fit(log: LogTable, settings: SequencingSettings, rng: Generator) -> Sequenci
     )  # fmt: skip
     support = support_of_trying_all(earlier, menu.channel, propensity)
     verdict = verdict_on(effects, menu, logged)
-    base = _base(gathered)
+    base = base_rhythm(gathered)
     return SequencingCalibration(
         menu=menu,
         earlier=tables["earlier"],
@@ -208,12 +209,11 @@ def fit(log: LogTable, settings: SequencingSettings, rng: Generator) -> Sequenci
         data_sha256=log.sha256,
         notes=(
             verdict,
-            "effects by contact: "
-            + "; ".join(f"{a} {known}" for a, known in zip(menu.labels[1:], effects, strict=True)),
-            _support_note(support),
+            support_note(support),
+            effects_note(menu, effects),
             *(note for note in log.notes if not note.startswith("consent_")),
             *gathered.notes,
-            *_part_notes(earlier, later, split, base),
+            *part_notes(gathered, earlier, later, base),
             *judged.notes,
         ),
         judged_from=gathered.day_of(split),
@@ -270,37 +270,3 @@ def _refuse_unfit(earlier: Panel, later: Panel, split: int) -> None:
 def _bounded(panel: Panel, chance: NDArray[np.float64]) -> NDArray[np.float64]:
     """The chances of decisions, away from 0; as they are where the action is not on the menu."""
     return np.where(panel.action >= 0, np.maximum(chance, 1e-3), panel.propensity)
-
-
-def _support_note(support: Support) -> str:
-    return (
-        "of a policy that tries every allowed action equally, the part that is learned from shows "
-        f"{support.effective_rows:,.0f} effective customer-weeks, "
-        f"{100 * support.unsupported:.1f} % unsupported mass and "
-        f"{support.effective_positives:,.0f} effective positives"
-    )
-
-
-def _base(gathered: Gathered) -> BgNbd | None:
-    customer, at, _ = gathered.purchases
-    kept = gathered.fitted[customer]
-    if not kept.any():
-        return None
-    days = np.floor(at[kept] * 7) / 7
-    try:
-        return fit_bgnbd(rhythm(customer[kept], days, float(gathered.split)))
-    except ValueError:
-        return None
-
-
-def _part_notes(earlier: Panel, later: Panel, split: int, base: BgNbd | None) -> list[str]:
-    notes = [
-        f"fitted to {len(np.unique(earlier.customer)):,} customers in weeks 1 to {split}, judged "
-        f"by {len(np.unique(later.customer)):,} others in weeks 1 to {later.weeks}",
-    ]
-    if base is not None:
-        notes.append(
-            "base purchasing (BG/NBD, weeks): "
-            + ", ".join(f"{name} = {value:.3g}" for name, value in base._asdict().items())
-        )
-    return notes

@@ -1,25 +1,37 @@
 """From an event log to customer-weeks. Weeks are counted from the day of the first decision.
 
-A week's purchases are counted whole.
+A week's purchases are counted whole. One that redeems an offer belongs to the week of the contact
+that brought it, up to 30 days before; a purchase without one belongs to its own week, since nothing
+in a log says which contact, if any, it answers (a click before it does not: Diemert 2017).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.core.calibration_folder import CalibrationError
 from envs.core.log import LogTable
-from envs.sequencing.contacts import decisions, recent_contacts, touched, unsubscribes
+from envs.sequencing.contacts import (
+    ATTRIBUTION_WEEKS,
+    decisions,
+    last_before,
+    recent_contacts,
+    touched,
+    unsubscribes,
+)
 from envs.sequencing.events import Events, FittedPart, Grid, menu_of, read_events
-from envs.sequencing.panel import FATIGUES, FREQUENCIES, RECENCIES, Gathered, Panel
+from envs.sequencing.panel import FATIGUES, FREQUENCIES, RECENCIES, Gathered, Panel, Payments
 from envs.sequencing.stocks import decayed_bins, frequency_bins
 from envs.sequencing.tables import Menu
 
 MATURE_WEEKS = 30 / 7
 """Responses to a contact are counted once they had 30 days to come (MODELLING 3.1)."""
+
+LEAST_COMPLETE_WEEKS = 8
 
 LONGEST_HISTORY_WEEKS = 104.0  # what lies further back has a sixteenth of its weight
 
@@ -62,7 +74,7 @@ def gather_events(
         )
     action, propensity, cost = decisions(events, menu, action_of, grid, part, notes)
     used = touched(events, menu, grid)
-    purchase, value, offer_paid = _purchases(events, grid)
+    purchase, value, offer_paid, payments, waiting = _purchases(events, grid, action, part, notes)
     left, lag = unsubscribes(events, menu, grid, part, notes)
     consent = _consent(events, menu, grid)
     responses = _responses(events, menu, grid, used)
@@ -71,7 +83,20 @@ def gather_events(
     fatigue, logged = _fatigue(events, menu, grid, used, decay, notes)
     since = grid.weeks - 1 - np.arange(grid.weeks)
     recent = recent_contacts(used)
-    customer, week = np.nonzero(grid.active)
+    # In the last weeks redemptions are still to come: they complete the weeks before.
+    complete = grid.active.copy()
+    if waiting and grid.weeks - waiting >= LEAST_COMPLETE_WEEKS:
+        complete[:, grid.weeks - waiting :] = False
+        notes.append(
+            f"redemptions come within {waiting + 1} weeks: the last {waiting} of the log are not "
+            "learned from, they complete the ones before"
+        )
+    elif waiting:
+        notes.append(
+            f"redemptions come within {waiting + 1} weeks, and the log is too short to wait for "
+            "the last ones"
+        )
+    customer, week = np.nonzero(complete)
     cells = (customer, week)
     panel = Panel(
         customer=customer,
@@ -104,18 +129,55 @@ def gather_events(
         frequency_edges=edges,
         decay=np.nan if logged else decay,
         purchases=(events.customer[bought], events.at[bought], grid.signup),
+        payments=payments,
         notes=tuple(notes),
     )
 
 
-def _purchases(events: Events, grid: Grid) -> tuple[NDArray[np.float64], ...]:
+class Purchases(NamedTuple):
+    """What customer-weeks earned, `[N, W]` each, by the week of the decision."""
+
+    bought: NDArray[np.float64]
+    value: NDArray[np.float64]
+    offer_paid: NDArray[np.float64]
+    payments: Payments
+    waiting: int  # weeks within which 99 % of the redemptions come
+
+
+def _purchases(
+    events: Events, grid: Grid, action: NDArray[np.int64], part: FittedPart, notes: list[str]
+) -> Purchases:
     rows = events.of("purchase")
-    where = (events.customer[rows], events.at[rows])
-    paid = events.numbers.get("cost", np.zeros(len(events.at)))
-    return (
-        grid.sums(*where, 1.0),
-        grid.sums(*where, events.numbers["value"][rows]),
-        grid.sums(*where, np.nan_to_num(paid[rows])),
+    customer, at = events.customer[rows], events.at[rows]
+    paid = np.nan_to_num(events.numbers.get("cost", np.zeros(len(events.at)))[rows])
+    sent = events.of("contact")
+    source = last_before(events, rows, sent[events.offer[sent] != ""])
+    tied = (source >= 0) & (paid > 0) & (at - events.at[source] <= ATTRIBUTION_WEEKS)
+    week = np.floor(at).astype(np.int64)
+    answered = np.clip(np.floor(events.at[source]).astype(np.int64), 0, grid.weeks - 1)
+    tied &= action[customer, answered] > 0
+    decided = np.where(tied, answered, week)
+    inside = (decided >= 0) & (decided < grid.weeks)
+    late = tied & (week > decided)
+    learned = tied & part.holds(customer, at)
+    lags = (week - decided)[learned]
+    if late.any():
+        share = (late & learned).sum() / max(learned.sum(), 1)
+        notes.append(
+            f"{100 * share:.0f} % of redeemed offers were redeemed in a later week than they were "
+            "sent: they count in the week of the contact and pay when they are redeemed"
+        )
+    customer_in, decided_in = customer[inside], decided[inside]
+    payments = Payments(
+        customer_in, decided_in, action[customer_in, decided_in], (week - decided)[inside],
+        grid.weeks - 1 - decided_in, events.numbers["value"][rows][inside],
+    )  # fmt: skip
+    return Purchases(
+        grid.sums(customer, decided, 1.0),
+        grid.sums(customer, decided, events.numbers["value"][rows]),
+        grid.sums(customer, decided, paid),
+        payments.where(payments.action > 0),
+        int(np.quantile(lags, 0.99, method="inverted_cdf")) if len(lags) else 0,
     )
 
 

@@ -100,7 +100,7 @@ def _history(recency: NDArray[np.int64], tables: ResponseTables, rng: Generator)
     longer = np.where(recency == tables.shape[0] - 1, rng.integers(0, 26, n), 0)
     bought = -1.0 - recency - longer + rng.random(n)
     consent = {f"consent_{channel}": np.ones(n) for channel in MENU.channels}
-    value = np.full(n, tables.margin[0, 0])
+    value = np.full(n, tables.margin[0, 0, 0])
     return [
         _Rows(everybody, bought - 1 - 52 * rng.random(n), "signup", {**consent}),
         _Rows(everybody, bought, "purchase", {"value": value}),
@@ -136,7 +136,7 @@ def _week_rows(number: int, week: Week, tables: ResponseTables, rng: Generator) 
     when = decided + rng.random(n) * (number + 1 - decided)
     offer_cost = tables.offer_cost[week.action[bought]]
     paid = np.where(offer_cost > 0, offer_cost, np.nan)
-    value = tables.margin[0, week.before.frequency[bought]]
+    value = tables.margin[0, week.before.recency[bought], week.before.frequency[bought]]
     rows.append(_Rows(every[bought], when[bought], "purchase", {"value": value, "cost": paid}))
     gone = week.unsubscribe
     left = decided + rng.random(n) * (number + 1 - decided)

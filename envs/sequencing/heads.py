@@ -93,15 +93,6 @@ def _shares(
     return np.asarray((events + TRANSITION_ROWS * pooled) / (total + TRANSITION_ROWS))
 
 
-def margins(panel: Panel, weight: Floats) -> Floats:
-    """The mean margin of a week with a purchase by frequency, `[F]`, shrunk to all with 20 rows."""
-    bought = panel.purchase
-    total = np.bincount(panel.frequency[bought], weight[bought], FREQUENCIES)
-    value = np.bincount(panel.frequency[bought], (weight * panel.value)[bought], FREQUENCIES)
-    pooled = value.sum() / max(total.sum(), 1e-12)
-    return np.asarray((value + 20 * pooled) / (total + 20))
-
-
 def response_heads(panel: Panel, channel: NDArray[np.int64]) -> Floats:
     """deliver | sent, open | delivered and click | opened by channel: `[C, 3, 3]`.
 

@@ -182,15 +182,15 @@ def _transition(
 
 @njit
 def _paid(
-    tables: ResponseTables, k: int, state: SequencingState, i: int, amount: float, bought: bool,
-    seed: Any,
+    tables: ResponseTables, k: int, state: SequencingState, i: int, action: int, amount: float,
+    bought: bool, seed: Any,
 ) -> float:  # fmt: skip
     """Book `amount` over the delays and return what is paid in this week; shift the queue."""
     delays = state.due.shape[1]
     luck = uniform(seed, state.step[i], DELAY)
     for delay in range(delays):
-        state.due[i, delay] += amount * tables.maturity[k, delay]
-        chance = tables.maturity[k, delay]
+        chance = tables.maturity[k, action, delay]
+        state.due[i, delay] += amount * chance
         if bought and 0.0 <= luck < chance:
             state.pending[i, delay] += 1
         luck -= chance
@@ -224,9 +224,9 @@ def advance(
     seed = episodes.seed[state.episode[i]]
     chance = purchase_probability(tables, k, state, i, action)
     bought = uniform(seed, t, PURCHASE) < chance
-    earned = tables.margin[k, state.frequency[i]] - tables.offer_cost[action]
+    earned = tables.margin[k, state.recency[i], state.frequency[i]] - tables.offer_cost[action]
     amount = chance * earned if terms.expected else (earned if bought else 0.0)
-    paid = _paid(tables, k, state, i, amount, bought, seed)
+    paid = _paid(tables, k, state, i, action, amount, bought, seed)
     left = _transition(tables, k, state, i, action, bought, seed)
 
     reward = paid - terms.price[action]

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from envs.sequencing.buy_head import buy_tables, fit_buy_head, head_probability
 from envs.sequencing.cells import Cells, Counts, cells_of, counted
-from envs.sequencing.heads import margins, moves, unsubscribe_table
+from envs.sequencing.heads import moves, unsubscribe_table
 from envs.sequencing.panel import FREQUENCIES, RECENCIES, Gathered, Panel
+from envs.sequencing.spending import baskets, maturities
 from envs.sequencing.tables import ResponseTables, checked
 
 Floats = NDArray[np.float64]
@@ -36,6 +37,7 @@ def fit_tables(
     channels = start.consent.shape[1]
     distinct, place = np.unique(states, axis=0, return_inverse=True)
     place = place.ravel()
+    payments = gathered.payments.of(panel)
     fitted: list[dict[str, Floats]] = []
     first: Floats | None = None
     for _ in range(members):
@@ -44,6 +46,7 @@ def fit_tables(
         counts = counted(cell, len(cells.action), panel.purchase, weight * row_weight)
         head = fit_buy_head(cells, counts, channel, first)
         first = head.values
+        basket = baskets(panel, weight)
         moved = moves(panel, channel, weight)
         begun = np.bincount(place, start_weight, len(distinct))
         if begun.sum() == 0:
@@ -55,8 +58,9 @@ def fit_tables(
             **table,
             "unsubscribe": unsubscribe_table(panel, channel, weight),
             **moved._asdict(),
-            "margin": margins(panel, weight),
-            "maturity": np.ones(1),
+            "margin": basket.margin,
+            "basket_cv": np.asarray(basket.cv),
+            "maturity": maturities(payments, gathered.menu, drawn[payments.customer]),
             "start_weight": begun / begun.sum(),
         })  # fmt: skip
     stacked = {name: np.stack([member[name] for member in fitted]) for name in fitted[0]}

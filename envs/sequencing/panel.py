@@ -69,6 +69,26 @@ def states(panel: Panel) -> Customers:
     return Customers(panel.recency, panel.frequency, panel.fatigue, panel.consent)
 
 
+class Payments(NamedTuple):
+    """The purchases in the weeks of contacts, `p` of them, and when each was paid."""
+
+    customer: NDArray[np.int64]  # [p]
+    week: NDArray[np.int64]  # [p] of the decision
+    action: NDArray[np.int64]  # [p]
+    lag: NDArray[np.int64]  # [p] weeks from the decision to the payment
+    follow_up: NDArray[np.int64]  # [p] weeks that the log goes on after the decision
+    value: NDArray[np.float64]  # [p] margin
+
+    def of(self, part: Panel) -> Payments:
+        """Those of the customers and weeks of a part."""
+        return self.where(np.isin(self.customer, part.customer) & (self.week <= part.week.max()))
+
+    def where(self, kept: NDArray[np.bool_]) -> Payments:
+        """Those that are kept."""
+        columns: list[Any] = [column[kept] for column in self]
+        return Payments(*columns)
+
+
 class Gathered(NamedTuple):
     """A log as a panel, with what else the tables need."""
 
@@ -82,6 +102,7 @@ class Gathered(NamedTuple):
     decay: float  # of fatigue a week; NaN where it was logged
     purchases: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
     """Customer, week (fractional) of every purchase, and every customer's sign-up week."""
+    payments: Payments
     notes: tuple[str, ...]
 
     @property

@@ -65,8 +65,11 @@ class ResponseTables(NamedTuple):
     fatigue_down: NDArray[np.float64]  # [K, C, G] chance of g - 1 when not
     frequency_up: NDArray[np.float64]  # [K, F] chance of f + 1 at a purchase
     frequency_down: NDArray[np.float64]  # [K, F] chance of f - 1 without one
-    margin: NDArray[np.float64]  # [K, F] expected margin of a purchase before the offer, currency
-    maturity: NDArray[np.float64]  # [K, L] chance that a purchase is paid l steps later; sums to 1
+    margin: NDArray[
+        np.float64
+    ]  # [K, R, F] expected margin of a purchase before its offer; currency
+    basket_cv: NDArray[np.float64]  # [K] coefficient of variation of a purchase's margin
+    maturity: NDArray[np.float64]  # [K, A, L] chance to be paid l steps after an action; sums to 1
     contact_cost: NDArray[np.float64]  # [A] currency a contact; a = 0: 0
     offer_cost: NDArray[np.float64]  # [A] currency, paid on a purchase only; a = 0: 0
     channel: NDArray[np.int64]  # [A] channel of each action; -1 for none
@@ -125,8 +128,9 @@ def checked(tables: ResponseTables) -> ResponseTables:
         "fatigue_down": (members, channels, fatigue),
         "frequency_up": (members, frequency),
         "frequency_down": (members, frequency),
-        "margin": (members, frequency),
-        "maturity": (members, delays),
+        "margin": (members, recency, frequency),
+        "basket_cv": (members,),
+        "maturity": (members, actions, delays),
         "contact_cost": (actions,),
         "offer_cost": (actions,),
         "channel": (actions,),

@@ -280,7 +280,7 @@ class SequencingWorld:
 
 def blank(n: int, tables: ResponseTables) -> SequencingState:
     """`n` copies with nothing in them."""
-    channels, delays = tables.shape[3], tables.maturity.shape[1]
+    channels, delays = tables.shape[3], tables.maturity.shape[-1]
     return SequencingState(
         episode=np.zeros(n, np.int64),
         step=np.zeros(n, np.int64),

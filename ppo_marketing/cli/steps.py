@@ -33,15 +33,24 @@ def generate(
     decision: DecisionName,
     output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")],
     preset: Annotated[str, typer.Option(help="The market to draw from.")] = "default",
-    days: Annotated[int, typer.Option(min=1, help="Length of the log.")] = 28,
+    days: Annotated[
+        int,
+        typer.Option(min=1, help="Length of the log, in the decision's own periods (days; weeks)."),
+    ] = 28,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     json: Json = False,
 ) -> None:
     """Write a sample log, drawn from the built-in market."""
     from ppo_marketing import jobs
 
-    rows = jobs.generate(jobs.decision_named(decision), preset, days, seed, output)
-    show(json, {"path": str(output), "rows": rows}, f"{rows:,} rows written to {output}")
+    card = jobs.decision_named(decision)
+    rows = jobs.generate(card, preset, days, seed, output)
+    length = f"{days} {card.sample_period}"
+    show(
+        json,
+        {"path": str(output), "rows": rows, "length": length},
+        f"{rows:,} rows of {length} written to {output}",
+    )
 
 
 def validate(

@@ -83,7 +83,8 @@ def prepare(decision: Decision, config: RunConfig, reporter: Reporter) -> Prepar
     settings = pipeline.given_settings(decision, config.environment, sample=sample)
     if sample:
         path = config.output / "sample-log.parquet"
-        with reporter.stage(f"generating a sample log of {section.days} days") as stage:
+        length = f"{section.days} {decision.sample_period}"
+        with reporter.stage(f"generating a sample log of {length}") as stage:
             rows = _write_sample(decision, section.preset, section.days, config.seed, path)
             stage.reach(1, f"{rows:,} rows")
         section = section.model_copy(update={"path": path})

@@ -31,7 +31,7 @@ def random_tables(seed: int, *, members: int = 1, delays: int = 1) -> ResponseTa
     up = rng.uniform(0.3, 1.0, (k, c, g))
     up[:, 2] = 0.0  # the letter never tires
     up[:, :, g - 1] = 0.0
-    maturity = rng.dirichlet(np.ones(delays), k)
+    maturity = np.random.default_rng([seed, 1]).dirichlet(np.ones(delays), (k, a))
     rows = 12
     start = np.column_stack(
         [
@@ -54,7 +54,8 @@ def random_tables(seed: int, *, members: int = 1, delays: int = 1) -> ResponseTa
             fatigue_down=rng.uniform(0.2, 1.0, (k, c, g)),
             frequency_up=rng.uniform(0.2, 0.8, (k, f)),
             frequency_down=rng.uniform(0.0, 0.3, (k, f)),
-            margin=rng.uniform(10, 30, (k, f)),
+            margin=rng.uniform(10, 30, (k, r, f)),
+            basket_cv=np.zeros(k),
             maturity=maturity,
             contact_cost=np.array([0.0, 0.1, 0.1, 0.3, 0.7]),
             offer_cost=np.array([0.0, 0.0, 4.0, 0.0, 2.0]),

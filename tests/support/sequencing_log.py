@@ -43,7 +43,7 @@ def panel_of(
         action=action,
         propensity=grid([week.propensity for week in path]),
         purchase=purchase,
-        value=np.where(purchase, tables.margin[0, 0], 0.0),
+        value=np.where(purchase, tables.margin[0, 0, 0], 0.0),
         offer_paid=np.where(purchase, tables.offer_cost[action], 0.0),
         unsubscribe=grid([week.unsubscribe for week in path]),
         settled=np.ones(len(action), bool),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from envs.sequencing.fit import (
 )
 from envs.sequencing.generated_log import RANDOMISED, START, generate_log, logging_policy
 from envs.sequencing.generator import true_tables
-from envs.sequencing.heads import margins, moves, response_heads, unsubscribe_table
+from envs.sequencing.heads import moves, response_heads, unsubscribe_table
 from envs.sequencing.log import EVENTS
 from envs.sequencing.panel import Gathered
 from envs.sequencing.propensity import (
@@ -31,6 +32,7 @@ from envs.sequencing.propensity import (
     support_of_trying_all,
 )
 from envs.sequencing.settings import SequencingSettings
+from envs.sequencing.spending import baskets
 from envs.sequencing.tables import ResponseTables
 from tests.support.sequencing_log import panel_of
 
@@ -79,7 +81,10 @@ def test_a_randomised_log_is_called_identified(calibration: SequencingCalibratio
     assert calibration.propensities == "logged"
     assert calibration.notes[0].startswith("verdict: effects identified")
     assert any("effective customer-weeks" in note for note in calibration.notes)
-    assert any("BG/NBD" in note for note in calibration.notes)
+    [churn] = [note for note in calibration.notes if note.startswith("churn is not observed")]
+    found = re.findall(r"(?:foretells|there were) ([\d,]+)", churn)
+    foretold, happened = (int(word.replace(",", "")) for word in found)
+    assert foretold == pytest.approx(happened, rel=0.35)
 
 
 def changed_log(table: pa.Table, folder: Path) -> LogTable:
@@ -123,7 +128,7 @@ def test_without_propensities_they_are_estimated_and_effects_assumed(tmp_path: P
     found = fit(log, SequencingSettings(), np.random.default_rng(0))
     assert found.propensities == "estimated"
     assert set(found.effects) <= {"estimated propensities", "assumed, not identified"}
-    assert "randomised" not in found.notes[1]
+    assert "randomised" not in found.notes[2]
     assert "assumed, not identified" in found.notes[0]
     effects = [check for check in found.fidelity.checks if check.name.startswith("effect")]
     assert [(check.n, check.passed) for check in effects] == [(0, False)]
@@ -241,7 +246,7 @@ def test_small_heads_find_what_the_generator_does() -> None:
     moved = moves(panel, TRUE.channel, weight)
     assert moved.fatigue_down[0, 1:] == pytest.approx(0.8, abs=0.02)
     assert moved.frequency_up[:-1] == pytest.approx(0.5, abs=0.05)
-    assert margins(panel, weight) == pytest.approx(25)
+    assert baskets(panel, weight).margin == pytest.approx(25)
     heads = response_heads(panel, TRUE.channel)
     assert 1 / (1 + np.exp(-heads[0, 1, 0])) == pytest.approx(0.2, abs=0.02)
     assert np.isnan(heads[1]).all(), "letters are not opened in the log"

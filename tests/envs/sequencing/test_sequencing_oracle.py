@@ -113,7 +113,7 @@ def test_a_backup_is_the_sum_over_every_successor(seed: int) -> None:
             if used >= 0:
                 expected -= 0.4 * tables.unsubscribe[0, action, g[used]]
             for chance, to, bought in successors(tables, r, f, g, s, action):
-                paid = tables.margin[0, f] - tables.offer_cost[action] if bought else 0.0
+                paid = tables.margin[0, r, f] - tables.offer_cost[action] if bought else 0.0
                 at = (*to[:5], *(levels[c].index(to[5 + c]) for c in range(3)))
                 expected += chance * (paid + 0.9 * value[at])
             assert q[(action, *place)] == pytest.approx(expected, abs=1e-10)
@@ -172,7 +172,7 @@ def test_the_optimal_policy_earns_its_ceiling_in_the_compiled_world(end: str, de
 def test_tables_that_describe_nobody_are_refused_with_every_reason() -> None:
     broken = TABLES._replace(
         unsubscribe=TABLES.unsubscribe + 2.0,
-        maturity=np.array([[0.5]]),
+        maturity=np.full((1, len(TABLES.channel), 1), 0.5),
         contact_cost=TABLES.contact_cost + 1.0,
         start=TABLES.start + 20,
     )

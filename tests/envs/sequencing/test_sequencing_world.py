@@ -168,13 +168,13 @@ def test_bits_counts_ones(word: int) -> None:
 
 def test_delayed_payments_arrive_whole_and_on_maturity() -> None:
     tables = random_tables(7, delays=3)
-    tables = tables._replace(maturity=np.array([[0.2, 0.5, 0.3]]))
+    tables = tables._replace(maturity=np.tile([0.2, 0.5, 0.3], (1, 5, 1)))
     given = SequencingSettings(
         discount=1.0, horizon_weeks=10, end="nothing", pay="realised", caps={}
     )
     world = SequencingWorld.drawn(MENU, tables, 4000, given, np.random.default_rng(0))
     at_once = SequencingWorld.drawn(
-        MENU, tables._replace(maturity=np.ones((1, 1))), 4000, given, np.random.default_rng(0)
+        MENU, tables._replace(maturity=np.ones((1, 5, 1))), 4000, given, np.random.default_rng(0)
     )
     rng = np.random.default_rng(1)
     totals = []
