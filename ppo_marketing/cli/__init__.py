@@ -13,7 +13,7 @@ from typing import NoReturn
 import typer
 
 from ppo_marketing.cli.line import demo, run
-from ppo_marketing.cli.search import compare
+from ppo_marketing.cli.search import compare, tune
 from ppo_marketing.cli.steps import calibrate, evaluate, generate, train, validate
 from ppo_marketing.errors import Interrupted, PpoMarketingError
 
@@ -31,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for command in (demo, generate, validate, calibrate, train, evaluate, run, compare):
+for command in (demo, generate, validate, calibrate, train, evaluate, run, compare, tune):
     app.command()(command)
 
 STOPPED = "stopped; what had been saved is kept, and the same command goes on from it"

@@ -1,4 +1,4 @@
-"""`compare`: would another algorithm, or another setting, do better?"""
+"""`compare` and `tune`: would another algorithm, or other settings, do better?"""
 
 from __future__ import annotations
 
@@ -103,6 +103,50 @@ def compare(
         f"\nreport    {found.output / 'report.md'}"
         f"\nevidence  {found.output / 'comparison.json'}"
         f"\nMLflow    run {found.run_id}: {ui_command(config.project)}"
+    )
+
+
+def tune(
+    decision: DecisionName,
+    trials: Annotated[int, typer.Option(help="Settings to try altogether, pruned ones too.")] = 40,
+    steps: Annotated[int, typer.Option(help="Environment steps of each training.")] = 200_000,
+    seeds: Annotated[int, typer.Option(help="Trainings of each trial, from --seed upwards.")] = 1,
+    calibration: Calibration = None,
+    log: LogFile = None,
+    columns: Columns = None,
+    reader: ReaderName = None,
+    reader_option: ReaderOption = None,
+    setting: Setting = None,
+    config_file: ConfigFile = None,
+    processes: Processes = None,
+    seed: Seed = None,
+    output: Output = None,
+    accept_failed_fidelity: AcceptFidelity = None,
+    json: Json = False,
+) -> None:
+    """Search PPO's settings on the validation score; run again to go on."""
+    import dataclasses
+
+    from ppo_marketing import jobs
+    from ppo_marketing.jobs.study import TuningPlan
+    from ppo_marketing.jobs.tuning import tune as search
+    from ppo_marketing.tracking import ui_command
+
+    config = search_config(
+        config_file, decision, seed, output, accept_failed_fidelity, setting,
+        log_flags(log, columns, reader, reader_option), calibration,
+    )  # fmt: skip
+    plan = TuningPlan(trials=trials, steps=steps, seeds=seeds, processes=processes)
+    card = jobs.decision_named(config.decision)
+    found = search(card, config, plan, calibration, reporter(), announce)
+    show(
+        json,
+        dataclasses.asdict(found),
+        f"best {found.best_score:.4f} of the ceiling on validation episodes, the settings it began "
+        f"from {found.default_score:.4f}; {found.trials} trials, {found.pruned} of them pruned\n"
+        f"settings  {found.output / 'tuned.yaml'} (ppo-marketing run {found.output / 'tuned.yaml'})"
+        f"\nsummary   {found.output / 'tuning.json'}"
+        f"\nMLflow    run {found.run_id}: {ui_command(config.project)}",
     )
 
 

@@ -50,7 +50,7 @@ def test_siblings_never_import_each_other(name: str) -> None:
         ("streamlit", ("app/",)),
         ("stable_baselines3", ("ppo_marketing/rivals/",)),
         ("sb3_contrib", ("ppo_marketing/rivals/",)),
-        ("optuna", ("ppo_marketing/jobs/tuning.py",)),
+        ("optuna", ("ppo_marketing/jobs/study.py",)),
         ("onnxruntime", ("ppo_marketing/export/", "ppo_marketing/serve.py")),
     ],
 )

@@ -1,0 +1,62 @@
+"""Trainings that were kept: taken back whole, or refused with what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ppo_marketing.config import EvaluationSection, TrainingSection
+from ppo_marketing.errors import IntegrityError, UserError
+from ppo_marketing.jobs import trainings
+from ppo_marketing.jobs.trainings import Task, done, kept
+from ppo_marketing.trial import Ground, Outcome, Trial
+
+
+@pytest.fixture
+def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
+    """A finished training whose work is stood in for."""
+
+    def perform(trial: Trial, ground: Ground) -> Outcome:
+        return Outcome({"label": trial.label, "failed": None}, {"value": np.array([1.5, 2.5])})
+
+    monkeypatch.setattr(trainings, "perform", perform)
+    ground = Ground("any", tmp_path, tmp_path, TrainingSection(), EvaluationSection(), 0)
+    trial = Trial("ppo", "ppo", "own", 0, 10, (10,))
+    task = Task(trial, ground, {"learned from": "abc", "training": {"steps": 10}}, tmp_path)
+    assert kept(task) is None
+    done(task)
+    return task
+
+
+def test_what_was_kept_is_taken_back_as_it_was(task: Task) -> None:
+    found = kept(task)
+    assert found is not None
+    assert found.record["label"] == "ppo"
+    np.testing.assert_array_equal(found.kpis["value"], [1.5, 2.5])
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"learned from": "another log"}, "learned from"),
+        ({"training": {"steps": 11}, "judged on": [1]}, "training, judged on"),
+    ],
+)
+def test_another_training_under_the_same_name_is_refused_and_what_differs_is_named(
+    task: Task, changed: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(UserError, match=f"another comparison; it differs in {named}"):
+        kept(task._replace(identity={**task.identity, **changed}))
+
+
+def test_arrays_that_are_not_what_was_written_are_refused(task: Task) -> None:
+    arrays = task.folder / "ppo-seed0.kpis.npz"
+    arrays.write_bytes(arrays.read_bytes()[:-1])
+    with pytest.raises(IntegrityError, match="not what was written"):
+        kept(task)
+    arrays.unlink()
+    with pytest.raises(IntegrityError, match="lost its arrays"):
+        kept(task)

@@ -1,0 +1,77 @@
+"""Trainings summed up: by hand-made records whose answers are known on paper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ppo_marketing.comparison import common_grid, competitor, mean_played
+
+CEILING = np.array([10.0, 20.0, 0.0])  # in the last episode nothing can be earned
+
+
+def record(seed: int, scores: list[float], **changed: Any) -> dict[str, Any]:
+    return {
+        "label": "a2c", "algorithm": "a2c", "form": "own", "seed": seed, "steps": 100,
+        "points": (50, 100), "curve_steps": [0, 60, 120], "curve_scores": scores,
+        "largest_drop": max(0.0, scores[1] - scores[2]), "largest_kl": 0.1 * (seed + 1),
+        "mean_kl": 0.01, "clip_fraction": None, "entropy": -1.0 + seed, "cpu_seconds": 10.0 + seed,
+        "forbidden_share": 0.5, "settings": {}, "overrides": {}, "failed": None, **changed,
+    }  # fmt: skip
+
+
+def summed(records: list[dict[str, Any]], values: list[Any]) -> Any:
+    return competitor(
+        records, values, CEILING, "realised", grid=[0, 30, 60, 100], seed=0, repetitions=200
+    )
+
+
+def test_shares_are_of_telling_episodes_and_their_mean_is_interquartile() -> None:
+    values = [np.array([5.0, 10.0, 9.0]), np.array([8.0, 16.0, 9.0]), np.array([1.0, 2.0, 9.0])]
+    found = summed([record(seed, [0.0, 0.6, 0.3]) for seed in range(3)], values)
+    assert found.shares == pytest.approx((0.5, 0.8, 0.1))
+    assert found.share.value == pytest.approx((0.1 + 4 * 0.5 + 0.8) / 6)
+    assert 0.1 <= found.share.low <= found.share.value <= found.share.high <= 0.8
+
+
+def test_the_worst_seed_tells_of_stability_and_the_mean_of_cost() -> None:
+    records = [record(0, [0.0, 0.6, 0.3]), record(1, [0.0, 0.6, 0.5])]
+    found = summed(records, [CEILING, CEILING])
+    assert found.largest_drop == pytest.approx(0.3)
+    assert found.largest_kl == pytest.approx(0.2)
+    assert found.cpu_seconds == pytest.approx(10.5)
+    assert found.entropy == pytest.approx(-0.5)
+    assert found.clip_fraction is None
+
+
+def test_curves_are_compared_at_common_steps_with_the_spread_of_seeds() -> None:
+    records = [record(0, [0.0, 0.6, 0.3]), record(1, [0.2, 0.2, 0.2])]
+    curve = summed(records, [CEILING, CEILING]).curve
+    assert curve.steps == (0, 30, 60, 100)
+    assert curve.value == pytest.approx((0.1, 0.25, 0.4, 0.3))
+    assert curve.low == pytest.approx((0.0, 0.2, 0.2, 0.2))
+    assert curve.high == pytest.approx((0.2, 0.3, 0.6, 0.4))
+
+
+def test_a_diverged_seed_is_told_and_the_others_count() -> None:
+    gone = {"seed": 1, "failed": "the loss is nan"}
+    records = [record(0, [0.0, 0.6, 0.3]), {**record(1, [0.0, 0.0, 0.0]), **gone}]
+    found = summed(records, [CEILING])
+    assert found.failures == ("the loss is nan",)
+    assert found.seeds == (0, 1)
+    assert found.share.value == 1.0
+    none_left = summed([records[1]], [])
+    assert none_left.share is none_left.curve is none_left.cpu_seconds is None
+
+
+def test_an_actor_of_several_seeds_earns_their_mean_in_every_episode() -> None:
+    kpis = [{"value": np.array([1.0, 2.0])}, {"value": np.array([3.0, 6.0])}]
+    first, other = mean_played("a", kpis, first=True), mean_played("b", kpis, first=False)
+    np.testing.assert_array_equal(first.kpis["value"], [2.0, 4.0])
+    assert (first.kind, other.kind) == ("policy", "rival")
+
+
+def test_the_grid_holds_the_points_of_all() -> None:
+    assert common_grid([{"points": (5, 10)}, {"points": (10, 100)}]) == (0, 5, 10, 100)
