@@ -21,7 +21,7 @@ from envs.personalization.visits import Visits
 
 
 def dealt_at_random(truth: Truth, seed: int) -> tuple[float, float]:
-    """Shares that the argmax reaches: of the response fitted to a uniform log; of the prior known."""
+    """Shares that the argmax reaches: of the response fitted to a uniform log, the prior known."""
     items, size = truth.model.vector.shape[1:]
     uniform = SoftmaxPolicy(np.zeros(items), np.zeros((items, size)), 1.0)
     calibration, _ = calibrated(replace(truth, logging=uniform), seed)
