@@ -25,6 +25,7 @@ from pydantic_settings.exceptions import SettingsError
 
 from envs import load_decision
 from ppo_marketing.errors import UserError
+from ppo_marketing.ppo.constraint import PIDLagrangian
 
 PROJECT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
@@ -64,6 +65,9 @@ class TrainingSection(_Section):
     checkpoint_every: PositiveInt = 20
     regret: bool = True
     """Reward each decision by its regret against hindsight, where the world knows one."""
+    constraint: PIDLagrangian | None = None
+    """A limit on a KPI an episode, or on a quotient of two: {kpi: contacts, limit: 6}, or a CPA
+    {kpi: spend, per: clicks, limit: 0.5}."""
     ppo: dict[str, Any] = Field(default_factory=dict)
     """Settings of PPO that differ from the decision's own."""
 

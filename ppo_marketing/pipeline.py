@@ -6,20 +6,22 @@ callers (`jobs/`), which hand in what they want to be told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import VectorEnv
 
 from envs.core.calibration_folder import DamagedFile
 from envs.core.decision import Calibration, Decision, Rule
 from envs.core.log import LogError, LogTable, read_log
 from envs.core.vector import RegretVectorEnv, WorldVectorEnv
-from envs.core.world import HindsightWorld, World
+from envs.core.world import Array, HindsightWorld, World
 from ppo_marketing.config import EvaluationSection, LogSection, TrainingSection, build
+from ppo_marketing.constrained import PricedVectorEnv
 from ppo_marketing.errors import IntegrityError, UserError
 from ppo_marketing.evaluation import (
     Evidence,
@@ -34,6 +36,7 @@ from ppo_marketing.evaluation import (
 from ppo_marketing.policy import Actor, PolicyActor
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.config import PPOConfig, require_fitting_minibatch
+from ppo_marketing.ppo.constraint import PIDLagrangian
 from ppo_marketing.ppo.run import TrainingRow
 from ppo_marketing.ppo.signals import StopSignal
 from ppo_marketing.ppo.train import TrainResult, train
@@ -50,6 +53,10 @@ from ppo_marketing.ppo.train import TrainResult, train
     TUNE,
     UNTRAINED,
 ) = range(100, 108)
+
+
+# Below any share of a ceiling: what validation gives to policies that break a limit.
+BEYOND_LIMIT = -1000.0
 
 
 def stream(seed: int, purpose: int) -> np.random.Generator:
@@ -136,7 +143,18 @@ def ppo_config(decision: Decision, training: TrainingSection) -> PPOConfig:
     """
     config = build(PPOConfig, {**decision.ppo, **training.ppo}, "training.ppo")
     require_fitting_minibatch(config, training.copies)
+    _require_known_kpis(decision, training.constraint)
     return config
+
+
+def _require_known_kpis(decision: Decision, constraint: PIDLagrangian | None) -> None:
+    known = [kpi.name for kpi in decision.kpis]
+    unknown = [] if constraint is None else [k for k in constraint.kpis if k not in known]
+    if unknown:
+        raise UserError(
+            f"training.constraint: {decision.name} has no KPI {', '.join(unknown)}; it has "
+            f"{', '.join(known)}"
+        )
 
 
 def untrained(world: World[Any], config: PPOConfig, seed: int) -> Agent:
@@ -146,24 +164,43 @@ def untrained(world: World[Any], config: PPOConfig, seed: int) -> Agent:
     )
 
 
-def training_env(world: World[Any], copies: int, *, regret: bool) -> WorldVectorEnv:
-    """What an algorithm learns in: rewarded by regret where that is asked for and known."""
+def training_env(
+    world: World[Any], copies: int, *, regret: bool, constraint: PIDLagrangian | None = None
+) -> VectorEnv:
+    """What an algorithm learns in: by regret where that is asked for and known, within a limit."""
     shaped = regret and isinstance(world, HindsightWorld)
-    return (RegretVectorEnv if shaped else WorldVectorEnv)(world, copies)
+    env = (RegretVectorEnv if shaped else WorldVectorEnv)(world, copies)
+    return env if constraint is None else PricedVectorEnv(env, constraint)
 
 
 def validation(
-    decision: Decision, world: World[Any], episodes: int, seed: int
+    decision: Decision,
+    world: World[Any],
+    episodes: int,
+    seed: int,
+    constraint: PIDLagrangian | None = None,
 ) -> Callable[[Actor], float]:
-    """The score that chooses among policies: their mean share of the ceiling in one world."""
+    """The score that chooses among policies: their mean share of the ceiling in one world.
+
+    Any policy within the limit ranks above all beyond it, and those by how far they are beyond.
+    """
     ceiling = ceiling_of(world, episodes, seed, decision.ceiling)
     telling = telling_episodes(ceiling, decision.ceiling_kind)
 
     def score(actor: Actor) -> float:
-        value = play(actor, world, episodes, seed, "policy").kpis[decision.value_kpi]
+        kpis = play(actor, world, episodes, seed, "policy").kpis
+        beyond = 0.0 if constraint is None else violation(constraint, kpis)
+        if beyond > 0:
+            return BEYOND_LIMIT - beyond
+        value = kpis[decision.value_kpi]
         return float(shares(value[telling], ceiling[telling], decision.ceiling_kind).mean())
 
     return score
+
+
+def violation(constraint: PIDLagrangian, kpis: Mapping[str, Array]) -> float:
+    """How far beyond the limit episodes with these KPI totals are: used / limit - 1."""
+    return constraint.violation(np.stack([kpis[name] for name in constraint.kpis], axis=1))
 
 
 def learn(
@@ -178,10 +215,14 @@ def learn(
     stop: StopSignal | None = None,
 ) -> TrainResult:
     """Train PPO from the decision's start; fresh simulated episodes choose the best update."""
-    score = validation(decision, validation_world, training.validation_episodes, seed)
+    score = validation(
+        decision, validation_world, training.validation_episodes, seed, training.constraint
+    )
     config = ppo_config(decision, training)
     return train(
-        training_env(training_world, training.copies, regret=training.regret),
+        training_env(
+            training_world, training.copies, regret=training.regret, constraint=training.constraint
+        ),
         config,
         agent=untrained(training_world, config, seed),
         total_steps=training.total_steps,

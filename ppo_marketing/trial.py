@@ -144,11 +144,20 @@ def perform(
     resolved = resolved_settings(trial, decision, calibration, settings, ground.training)
     worlds = _worlds(trial, ground, calibration, settings)
     score = pipeline.validation(
-        decision, worlds.validation, ground.training.validation_episodes, ground.seed
+        decision,
+        worlds.validation,
+        ground.training.validation_episodes,
+        ground.seed,
+        ground.training.constraint,
     )
     curve = Curve(score, trial.form, trial.points, watch)
     own = in_form(worlds.training, trial.form)
-    env = pipeline.training_env(own, resolved["copies"], regret=ground.training.regret)
+    env = pipeline.training_env(
+        own,
+        resolved["copies"],
+        regret=ground.training.regret,
+        constraint=ground.training.constraint,
+    )
     wall, cpu = time.monotonic(), time.process_time()
     record = {**asdict(trial), "name": trial.name, "settings": dict(resolved)}
     try:
