@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from envs.core.log import LogError, LogTable, read_log
-from envs.sequencing.fit import CalibrationError, fit
+from envs.sequencing import DECISION
+from envs.sequencing.fit import SequencingCalibration
 from envs.sequencing.log import EVENTS
-from envs.sequencing.settings import SequencingSettings
+from envs.sequencing.notes import support_note
+from ppo_marketing import jobs
+from ppo_marketing.config import RunConfig, load_config
+from ppo_marketing.errors import UserError
+from ppo_marketing.progress import SilentReporter
 
 
 def read(path: Path, reader: str, cache: Path) -> LogTable:
@@ -32,21 +38,6 @@ def test_complete_journey_is_mailings_redemptions_and_baskets(
     assert columns["value"][columns["event"] == "purchase"].sum() == pytest.approx(233_000, rel=0.1)
 
 
-def test_complete_journey_is_calibrated_with_its_effects_called_assumed(
-    shared_data: Path, tmp_path: Path
-) -> None:
-    log = read(shared_data / "complete_journey", "complete_journey", tmp_path)
-    found = fit(log, SequencingSettings(), np.random.default_rng(0))
-    assert found.verdict.startswith("verdict: effects assumed, not identified")
-    assert found.notes[0] == found.verdict
-    assert "effective customer-weeks" in found.notes[1]
-    assert "unsupported mass" in found.notes[1]
-    assert "effective positives" in found.notes[1]
-    assert found.support.unsupported > 0.05, "many states never saw some kind of letter"
-    assert not found.fidelity.passed, "campaigns come by calendar, not by a customer's state"
-    assert {check.name for check in found.fidelity.failures} >= {"trajectories: two-sample AUC"}
-
-
 def test_the_detailing_panel_is_calls_and_prescriptions_by_month(
     shared_data: Path, tmp_path: Path
 ) -> None:
@@ -60,8 +51,6 @@ def test_the_detailing_panel_is_calls_and_prescriptions_by_month(
     assert (event == "signup").sum() == 700
     assert log.first.strftime("%Y-%m-%d") == "2000-01-03"
     assert (log.last - log.first).days // 7 == 22
-    found = fit(log, SequencingSettings(), np.random.default_rng(0))
-    assert found.verdict.startswith("verdict: effects assumed, not identified")
 
 
 def test_cdnow_is_purchases_alone_from_which_no_contact_can_be_learned(
@@ -71,8 +60,6 @@ def test_cdnow_is_purchases_alone_from_which_no_contact_can_be_learned(
     event = log.arrays(["event"])["event"]
     assert (event == "signup").sum() == 23_570
     assert (event == "purchase").sum() == 67_591, "purchases of one day count as one"
-    with pytest.raises(CalibrationError, match="no contacts"):
-        fit(log, SequencingSettings(), np.random.default_rng(0))
 
 
 def test_starbucks_is_offers_views_and_transactions(shared_data: Path, tmp_path: Path) -> None:
@@ -83,6 +70,90 @@ def test_starbucks_is_offers_views_and_transactions(shared_data: Path, tmp_path:
         "contact": 76_277, "open": 57_725, "purchase": 138_953, "signup": 17_000,
     }  # fmt: skip
     assert any("simulated by its own statement" in note for note in log.notes)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a log must say of itself at the end of the whole line."""
+
+    folder: str
+    reader: str
+    contacts: int
+    effective_rows: tuple[float, float]
+    unsupported: tuple[float, float]
+    effective_positives: tuple[float, float]
+    failures: frozenset[str]
+
+
+LINES = (
+    Line("complete_journey", "complete_journey", 3, (500, 1000), (0.4, 0.55), (200, 500),
+         frozenset({"trajectories: two-sample AUC", "effect: not enough in the log"})),
+    Line("bayesm_marketing", "detailing", 1, (2000, 3000), (0.1, 0.2), (1400, 2300),
+         frozenset({"head buy: slope", "effect: not enough in the log"})),
+    Line("starbucks_simulated", "starbucks", 6, (18_000, 26_000), (0.04, 0.08), (13_000, 19_000),
+         frozenset({"trajectories: not enough in the log", "effect: not enough in the log"})),
+)  # fmt: skip
+
+
+def config_of(path: Path, reader: str, tmp_path: Path, accepted: str | None) -> RunConfig:
+    """A few updates on a short programme: every step of the line, none of its length."""
+    return load_config(None, {
+        "decision": "sequencing", "project": tmp_path, "output": tmp_path / "run",
+        "log": {"path": path, "reader": reader},
+        "environment": {"horizon_weeks": 6, "terminal_weeks": 6},
+        "training": {"total_steps": 2048, "copies": 64, "episodes": 200, "validation_episodes": 50},
+        "evaluation": {"episodes": 100, "bootstrap": 200},
+        "accept_failed_fidelity": accepted,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line.reader)
+def test_a_public_log_runs_the_whole_line_and_says_what_it_is_worth(
+    line: Line, shared_data: Path, tmp_path: Path
+) -> None:
+    path = shared_data / line.folder
+    if not path.is_dir():
+        pytest.skip(f"a development log is absent: {path.name} in the shared data")
+    config = config_of(path, line.reader, tmp_path, "a test of the line, not of the log")
+    valid = jobs.validate(DECISION, config.log, tmp_path)
+    assert valid["rows"] > 10_000
+    done = jobs.run_line(config, SilentReporter())
+    found = done.calibration
+    assert isinstance(found, SequencingCalibration)
+    assert len(found.effects) == line.contacts
+    assert "randomised" not in found.effects
+    assert found.verdict.startswith("verdict: effects assumed, not identified")
+    assert found.notes[:2] == (found.verdict, support_note(found.support))
+    for value, (low, high) in (
+        (found.support.effective_rows, line.effective_rows),
+        (found.support.unsupported, line.unsupported),
+        (found.support.effective_positives, line.effective_positives),
+    ):
+        assert low < value < high, found.support
+    assert {check.name for check in found.fidelity.failures} >= line.failures
+    page = (done.output / "report.md").read_text()
+    assert page.count("verdict: ") == 1
+    assert "effective positives" in page
+    assert "The simulator failed its checks" in page
+    assert done.judgement.later.policy.value.value > 0
+
+
+def test_a_log_that_failed_its_checks_is_not_trained_on_without_a_reason(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    path = shared_data / "bayesm_marketing"
+    with pytest.raises(UserError, match="effect: not enough in the log"):
+        jobs.run_line(config_of(path, "detailing", tmp_path, None), SilentReporter())
+
+
+def test_a_log_without_contacts_is_refused_before_anything_is_written(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    path = shared_data / "cdnow" / "CDNOW_master.txt.gz"
+    with pytest.raises(UserError, match="no contacts") as refused:
+        jobs.run_line(config_of(path, "cdnow", tmp_path, "any"), SilentReporter())
+    assert refused.value.exit_code == 3
+    assert not (tmp_path / "run").exists()
 
 
 def test_missing_files_are_all_named(tmp_path: Path) -> None:
