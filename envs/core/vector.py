@@ -94,40 +94,60 @@ class WorldVectorEnv(gymnasium.vector.VectorEnv[Array, Array, Array]):
             info["action_mask"] = mask.astype(np.int8)
         return info
 
+    def step_into(
+        self,
+        actions: Array,
+        observation: Array,
+        reward: Array,
+        terminated: Array,
+        truncated: Array,
+        final_observation: Array,
+    ) -> Array | None:
+        """Do what `step` does in the caller's rows `[n, ...]`; return the next decision's mask.
+
+        `observation` is the next decision's; `final_observation` is written where an episode ended.
+        """
+        out = StepBuffers(
+            observation, reward, terminated, truncated, final_observation, self._buffers.kpi
+        )
+        self._advance(checked_actions(actions, self.single_action_space, self.num_envs), out)
+        return self.world.action_mask(self._state)
+
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
         """Advance every copy; copies that end restart within the same step."""
         actions = checked_actions(actions, self.single_action_space, self.num_envs)
-        if self._compiled:
-            if not self.reuse:
-                self._buffers = self._new_buffers()
-            out = self._buffers
-            self._compiled.step_into(self._state, actions, self._rng, out)
-            kpis: Mapping[str, Array] = dict(zip(self._compiled.kpi_names, out.kpi.T, strict=True))
-        else:
-            out, kpis = self._step_plainly(actions)
-        info: dict[str, Any] = {"kpis": kpis}
+        if not self.reuse:
+            self._buffers = self._new_buffers()
+        out = self._buffers
+        info: dict[str, Any] = {"kpis": self._advance(actions, out)}
         ended = out.terminated | out.truncated
         if ended.any():
             info["final_obs"] = out.final_observation
             info["_final_obs"] = ended
         return out.observation, out.reward, out.terminated, out.truncated, self._masked(info)
 
-    def _step_plainly(self, actions: Array) -> tuple[StepBuffers, Mapping[str, Array]]:
+    def _advance(self, actions: Array, out: StepBuffers) -> Mapping[str, Array]:
+        """Step into `out` and return this step's amounts, `{name: [n]}`."""
+        if self._compiled is None:
+            return self._advance_plainly(actions, out)
+        self._compiled.step_into(self._state, actions, self._rng, out)
+        return dict(zip(self._compiled.kpi_names, out.kpi.T, strict=True))
+
+    def _advance_plainly(self, actions: Array, out: StepBuffers) -> Mapping[str, Array]:
         world, rng = self.world, self._rng
         outcome = world.step(self._state, world.control(self._state, actions), rng)
-        observation = world.observe(outcome.state)
-        final = observation
         self._state = outcome.state
+        out.observation[:] = world.observe(self._state)
+        out.reward[:] = outcome.reward
+        out.terminated[:] = outcome.terminated
+        out.truncated[:] = outcome.truncated
         ended = outcome.terminated | outcome.truncated
         if ended.any():
+            out.final_observation[:] = out.observation
             fresh = world.initial(int(ended.sum()), rng)
             self._state = replace_rows(outcome.state, ended, fresh)
-            observation = world.observe(self._state)
-        out = StepBuffers(
-            observation, outcome.reward, outcome.terminated, outcome.truncated, final,
-            np.empty((self.num_envs, 0)),
-        )  # fmt: skip
-        return out, outcome.kpis
+            out.observation[:] = world.observe(self._state)
+        return outcome.kpis
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on, as arrays and plain values."""
@@ -161,15 +181,33 @@ class RegretVectorEnv(WorldVectorEnv):
     def __init__(self, world: World[Any], num_envs: int, *, reuse: bool = False) -> None:
         assert isinstance(world, HindsightWorld), "the world knows no hindsight"
         super().__init__(world.with_hindsight(), num_envs, reuse=reuse)
+        self._known: Array | None = (
+            None  # the potential of the state that the next step starts from
+        )
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
+        """Start every copy anew."""
+        self._known = None
+        return super().reset(seed=seed, options=options)
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Continue exactly where `state_dict` was taken."""
+        self._known = None
+        super().load_state_dict(saved)
 
     def _potential(self) -> Array:
         assert isinstance(self.world, HindsightWorld)
         return self.world.potential(self._state)
 
-    def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
+    def _advance(self, actions: Array, out: StepBuffers) -> Mapping[str, Array]:
         """Advance every copy; the reward is the decision's regret, at most about zero."""
-        before = self._potential()
-        observation, reward, terminated, truncated, info = super().step(actions)
-        assert not truncated.any(), "a truncated copy would need the potential of its last state"
-        after = np.where(terminated, 0.0, self._potential())
-        return observation, reward + after - before, terminated, truncated, info
+        before = self._potential() if self._known is None else self._known
+        kpis = super()._advance(actions, out)
+        assert not out.truncated.any(), (
+            "a truncated copy would need the potential of its last state"
+        )
+        self._known = self._potential()
+        out.reward[:] += np.where(out.terminated, 0.0, self._known) - before
+        return kpis

@@ -26,6 +26,7 @@ from ppo_marketing.errors import UserError
 Array = npt.NDArray[Any]
 
 MASKED_LOGIT = -1e8  # far below any trained logit plus Gumbel noise, yet finite in float32
+SMALLEST_DRAW = np.float32(1e-30)  # a Gumbel draw of 69
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 # tanh of 7.25 is one minus 1e-6: an action nearer to its bound has no usable inverse in float32.
 SQUASH_MARGIN = 1e-6
@@ -38,17 +39,24 @@ class Head(nn.Module, ABC):
     | symbol   | shape            | meaning                                                |
     |----------|------------------|--------------------------------------------------------|
     | `output` | [n, outputs]     | the actor's last layer                                 |
-    | `noise`  | [n, outputs]     | standard noise of the head's own kind                  |
+    | `noise`  | [n, noises]      | standard noise of the head's own kind                  |
     | `mask`   | [n, outputs]     | True where a discrete choice is allowed; None: all are |
     | `action` | [n] or [n, dims] | a stored action                                        |
     """
 
     outputs: int
     takes_mask: bool
+    noises: int  # numbers of noise that one action needs
+    stored_shape: tuple[int, ...]  # of one action: () or (dims,)
+    stored_type: type
 
     @abstractmethod
+    def noise_into(self, rng: np.random.Generator, out: Array) -> Array:
+        """Fill `out [..., noises]`, float32, with standard noise, and return it."""
+
     def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        """Return standard noise [*shape, outputs], float32."""
+        """Return standard noise [*shape, noises], float32."""
+        return self.noise_into(rng, np.empty((*shape, self.noises), np.float32))
 
     @abstractmethod
     def sample(self, output: Tensor, noise: Tensor, mask: Tensor | None) -> Tensor:
@@ -92,12 +100,14 @@ class GaussianHead(Head):
         super().__init__()
         self.low = np.asarray(low, np.float32)
         self.high = np.asarray(high, np.float32)
-        self.outputs = len(self.low)
+        self.outputs = self.noises = len(self.low)
+        self.stored_shape, self.stored_type = (self.outputs,), np.float32
         self.log_std = nn.Parameter(torch.full((self.outputs,), log_std))
 
-    def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        """Return standard normal draws [*shape, dims]."""
-        return rng.standard_normal((*shape, self.outputs), dtype=np.float32)
+    def noise_into(self, rng: np.random.Generator, out: Array) -> Array:
+        """Fill with standard normal draws."""
+        rng.standard_normal(dtype=np.float32, out=out)
+        return out
 
     def sample(self, output: Tensor, noise: Tensor, mask: Tensor | None) -> Tensor:
         """Return μ + σ z, not yet bounded."""
@@ -199,11 +209,17 @@ class CategoricalHead(Head):
         self.starts = starts
         self.scalar = scalar
         self.choices = sum(counts)
-        self.outputs = self.choices
+        self.outputs = self.noises = self.choices
+        self.stored_shape = () if scalar else (len(counts),)
+        self.stored_type = np.int64
 
-    def noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-        """Return standard Gumbel draws, so that argmax(logits + noise) ~ softmax(logits)."""
-        return rng.gumbel(size=(*shape, self.choices)).astype(np.float32)
+    def noise_into(self, rng: np.random.Generator, out: Array) -> Array:
+        """Fill with Gumbel draws, so that argmax(logits + noise) ~ softmax(logits)."""
+        rng.standard_exponential(dtype=np.float32, out=out)  # E; -log E is Gumbel
+        # A draw of 0 would become infinite and win over the mask.
+        np.maximum(out, SMALLEST_DRAW, out=out)
+        np.log(out, out=out)
+        return np.negative(out, out=out)
 
     def sample(self, output: Tensor, noise: Tensor, mask: Tensor | None) -> Tensor:
         """Return the index, or row of indices, that the Gumbel noise selects."""

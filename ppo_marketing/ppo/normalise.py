@@ -8,6 +8,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from ppo_marketing.ppo.fused.compiled import njit
+
 Array = npt.NDArray[Any]
 
 VARIANCE_FLOOR = 1e-8  # keeps a feature that never varied from being divided by zero
@@ -39,11 +41,10 @@ class RunningMoments:
         """
         if len(rows) == 0:
             return self
-        rows = np.asarray(rows, np.float64)
+        mean, squares = np.empty_like(self.mean), np.empty_like(self.mean)
+        _moments_of(np.ascontiguousarray(rows), mean, squares)
         count = self.count + len(rows)
-        mean = rows.mean(axis=0)
         shift = mean - self.mean
-        squares = ((rows - mean) ** 2).sum(axis=0)
         return replace(
             self,
             count=count,
@@ -52,11 +53,53 @@ class RunningMoments:
         )
 
 
+@njit
+def _moments_of(rows: Any, mean: Any, squares: Any) -> None:
+    """Mean and sum of squared deviations of every column, in two passes of float64."""
+    mean[:] = 0.0
+    squares[:] = 0.0
+    for row in range(len(rows)):
+        for column in range(len(mean)):
+            mean[column] += rows[row, column]
+    mean /= len(rows)
+    for row in range(len(rows)):
+        for column in range(len(mean)):
+            squares[column] += (rows[row, column] - mean[column]) ** 2
+
+
+def centre_and_scale(moments: RunningMoments | None, size: int) -> tuple[Array, Array]:
+    """Return what `normalise` subtracts and multiplies by, float64 [size]; nothing for None.
+
+    Without statistics the scale is 0, which stands for "as it is" (and not even clipped).
+    """
+    if moments is None:
+        return np.zeros(size), np.zeros(size)
+    return moments.mean, 1.0 / np.sqrt(moments.variance + VARIANCE_FLOOR)
+
+
+@njit
+def normalise_rows(observation: Any, centre: Any, scale: Any, out: Any) -> None:
+    """Write normalised rows [n, size] into `out`, float32."""
+    for row in range(len(observation)):
+        for column in range(len(centre)):
+            x = observation[row, column]
+            if scale[column] > 0.0:
+                scaled = (x - centre[column]) * scale[column]
+                # Comparisons, not min and max: what is not a number must stay so.
+                scaled = OBSERVATION_LIMIT if scaled > OBSERVATION_LIMIT else scaled
+                scaled = -OBSERVATION_LIMIT if scaled < -OBSERVATION_LIMIT else scaled
+                out[row, column] = scaled
+            else:
+                out[row, column] = x
+
+
 def normalise(observation: Array, moments: RunningMoments) -> Array:
-    """Return clip((x - mean) / sqrt(variance + ε), ±10) as float32; [..., size] in and out."""
-    scale = 1.0 / np.sqrt(moments.variance + VARIANCE_FLOOR)
-    scaled = (observation - moments.mean) * scale
-    return np.clip(scaled, -OBSERVATION_LIMIT, OBSERVATION_LIMIT).astype(np.float32)
+    """Return clip((x - mean) / sqrt(variance + ε), ±10) as float32; [n, size] in and out."""
+    if observation.dtype.kind != "f":
+        observation = observation.astype(np.float64)
+    out = np.empty(observation.shape, np.float32)
+    normalise_rows(observation, *centre_and_scale(moments, observation.shape[1]), out)
+    return out
 
 
 @dataclass(frozen=True)

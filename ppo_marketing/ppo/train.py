@@ -16,7 +16,7 @@ from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_checkpoint, save_checkpoint
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.fused.crew import Crew
-from ppo_marketing.ppo.rollout import Rollout, collect
+from ppo_marketing.ppo.rollout import Buffers, Rollout, collect
 from ppo_marketing.ppo.run import Run, TrainingRow, restore_run, start_run, state_of
 from ppo_marketing.ppo.signals import StopSignal
 from ppo_marketing.ppo.threads import single_threaded
@@ -88,8 +88,9 @@ def train(
         elif validate is not None:
             run.best_score = _score(validate, run.agent)
 
+        buffers = Buffers(config.rollout_steps, env.num_envs, run.agent.observation_size)
         while run.update < updates:
-            _advance(run, env, config, updates, crew, clock)
+            _advance(run, env, config, updates, buffers, crew, clock)
             last = run.update == updates
             if validate is not None and (last or run.update % validate_every == 0):
                 _compare(run, validate)
@@ -117,6 +118,7 @@ def _advance(
     env: VectorEnv,
     config: PPOConfig,
     updates: int,
+    buffers: Buffers,
     crew: Crew,
     clock: Callable[[], float],
 ) -> None:
@@ -125,8 +127,8 @@ def _advance(
     current = config.at(run.update / updates)
     steps_before = run.steps
     if run.agent.normaliser is not None and run.agent.normaliser.count == 0:
-        _observe(run.agent, _gather(run, env, config))
-    rollout = _gather(run, env, config)
+        _observe(run.agent, _gather(run, env, config, buffers))
+    rollout = _gather(run, env, config, buffers)
     factor = config.reward_scale
     if run.reward_scale is not None:
         run.reward_scale = run.reward_scale.updated(rollout.reward, rollout.ended, rollout.valid)
@@ -167,8 +169,16 @@ def _advance(
     )
 
 
-def _gather(run: Run, env: VectorEnv, config: PPOConfig) -> Rollout:
-    rollout, run.position = collect(env, run.agent, run.position, config.rollout_steps, run.rng)
+def _gather(run: Run, env: VectorEnv, config: PPOConfig, buffers: Buffers) -> Rollout:
+    rollout, run.position = collect(
+        env,
+        run.agent,
+        run.position,
+        config.rollout_steps,
+        run.rng,
+        buffers=buffers,
+        compiled=config.engine != "torch",
+    )
     run.steps += rollout.reward.size
     return rollout
 
@@ -176,7 +186,10 @@ def _gather(run: Run, env: VectorEnv, config: PPOConfig) -> Rollout:
 def _observe(agent: Agent, rollout: Rollout) -> None:
     """Add a rollout's observations to the agent's statistics, once nothing depends on the old."""
     if agent.normaliser is not None:
-        agent.normaliser = agent.normaliser.updated(rollout.observation[rollout.valid])
+        rows = rollout.observation
+        if not rollout.valid.all():
+            rows = rows[rollout.valid]
+        agent.normaliser = agent.normaliser.updated(rows.reshape(-1, agent.observation_size))
 
 
 def _compare(run: Run, validate: Callable[[Agent], float]) -> None:

@@ -98,17 +98,18 @@ def _training_rows(
             "every step of a rollout was an autoreset, so there is nothing to learn from; "
             "raise rollout_steps or use SAME_STEP autoreset"
         )
-    value = torch.from_numpy(rollout.value).to(device)
-    advantage = gae(
-        torch.from_numpy((rollout.reward * reward_factor).astype(np.float32)).to(device),
-        value,
-        torch.from_numpy(rollout.next_value).to(device),
-        torch.from_numpy(rollout.terminated).to(device),
-        torch.from_numpy(rollout.ended).to(device),
+    advantages = gae(
+        rollout.reward,
+        rollout.value,
+        rollout.next_value,
+        rollout.terminated,
+        rollout.ended,
         gamma=config.gamma,
         lam=config.gae_lambda,
+        reward_factor=reward_factor,
     )
-    value_old, advantage = value.reshape(-1)[keep], advantage.reshape(-1)[keep]
+    value_old = torch.from_numpy(rollout.value).to(device).reshape(-1)[keep]
+    advantage = torch.from_numpy(advantages).to(device).reshape(-1)[keep]
     observation = rollout.observation.reshape(-1, agent.observation_size)
     mask = rollout.action_mask
     action = torch.from_numpy(rollout.action).to(device).flatten(0, 1)[keep]

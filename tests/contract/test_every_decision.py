@@ -152,6 +152,31 @@ def test_steps_without_reuse_return_arrays_of_their_own(world: World[Any]) -> No
     np.testing.assert_array_equal(first[0], kept)
 
 
+def test_stepping_into_given_rows_is_stepping(world: World[Any]) -> None:
+    kinds = [WorldVectorEnv] + [RegretVectorEnv] * isinstance(world, HindsightWorld)
+    for kind in kinds:
+        env, direct = kind(world, 3), kind(world, 3)
+        _, info = env.reset(seed=0)
+        direct.reset(seed=0)
+        (size,) = world.observation_space.shape
+        observation, final = np.empty((3, size), np.float32), np.empty((3, size), np.float32)
+        reward, terminated, truncated = np.empty(3), np.empty(3, bool), np.empty(3, bool)
+        ends = 0
+        for _ in range(world.horizon + 3):
+            actions = _allowed_actions(env, info)
+            *stepped, info = env.step(actions)
+            mask = direct.step_into(actions, observation, reward, terminated, truncated, final)
+            written = (observation, reward, terminated, truncated)
+            for one, other in zip(stepped, written, strict=True):
+                np.testing.assert_array_equal(one, other)
+            np.testing.assert_array_equal(mask, info.get("action_mask"))
+            if "final_obs" in info:
+                over = info["_final_obs"]
+                np.testing.assert_array_equal(final[over], info["final_obs"][over])
+                ends += int(over.sum())
+        assert ends > 0
+
+
 def test_every_observation_is_finite_and_inside_its_space(world: World[Any]) -> None:
     env = WorldVectorEnv(world, 3)
     _, info = env.reset(seed=0)

@@ -124,6 +124,55 @@ def test_the_environment_gets_bounded_actions_and_the_rollout_keeps_raw_ones() -
     assert np.abs(rollout.action).max() > 1.5
 
 
+class DirectEnv(MatchingEnv):
+    """The same, stepping into the caller's rows; counts how often it is asked to."""
+
+    direct_steps = 0
+
+    def step_into(
+        self,
+        actions: Array,
+        observation: Array,
+        reward: Array,
+        terminated: Array,
+        truncated: Array,
+        final_observation: Array,
+    ) -> Array | None:
+        self.direct_steps += 1
+        observation[:], reward[:], terminated[:], truncated[:], info = self.step(actions)
+        if "final_obs" in info:
+            final_observation[:] = info["final_obs"]
+        return info.get("action_mask")
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_an_environment_that_steps_into_rows_gives_the_same_rollout(masked: bool) -> None:
+    direct = DirectEnv(DISCRETE, masked=masked, truncates=True)
+    plain = MatchingEnv(DISCRETE, masked=masked, truncates=True)
+    (ours, _), (theirs, _) = gather(direct, steps=11), gather(plain, steps=11)
+    assert direct.direct_steps == 11
+    for name, array in vars(theirs).items():
+        np.testing.assert_array_equal(getattr(ours, name), array, err_msg=name)
+
+
+def test_a_subclass_that_changes_step_alone_is_not_passed_by() -> None:
+    class Doubled(DirectEnv):
+        def step(self, actions: Array) -> Any:
+            observation, reward, *rest = super().step(actions)
+            return (observation, 2.0 * reward, *rest)
+
+    env = Doubled(DISCRETE)
+    rollout, _ = gather(env, steps=6)
+    assert env.direct_steps == 0
+    assert set(np.unique(rollout.reward)) == {0.0, 2.0}
+
+
+def test_an_environment_that_resets_on_the_next_step_is_stepped_as_any_other() -> None:
+    env = DirectEnv(DISCRETE, autoreset=AutoresetMode.NEXT_STEP)
+    gather(env, steps=6)
+    assert env.direct_steps == 0
+
+
 def test_every_action_obeys_the_mask_of_its_own_observation() -> None:
     env = MatchingEnv(DISCRETE, copies=32, masked=True)
     rollout, _ = gather(env, steps=40)

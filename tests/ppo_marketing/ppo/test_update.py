@@ -82,17 +82,18 @@ def test_one_whole_batch_step_is_the_gradient_of_the_written_objective(engine: s
         engine=engine, epochs=1, minibatch_size=1000, normalise_advantages=False, max_grad_norm=1e9
     )
     keep = rollout.valid.reshape(-1)
-    value = torch.from_numpy(rollout.value)
-    advantage = gae(
-        torch.from_numpy(rollout.reward.astype(np.float32)),
-        value,
-        torch.from_numpy(rollout.next_value),
-        torch.from_numpy(rollout.terminated),
-        torch.from_numpy(rollout.ended),
-        gamma=config.gamma,
-        lam=config.gae_lambda,
-    ).reshape(-1)[keep]
-    target = advantage + value.reshape(-1)[keep]
+    advantage = torch.from_numpy(
+        gae(
+            rollout.reward,
+            rollout.value,
+            rollout.next_value,
+            rollout.terminated,
+            rollout.ended,
+            gamma=config.gamma,
+            lam=config.gae_lambda,
+        ).reshape(-1)[keep]
+    )
+    target = advantage + torch.from_numpy(rollout.value.reshape(-1)[keep])
     inputs = agent.inputs(rollout.observation.reshape(-1, 4))[keep]
     action = torch.from_numpy(rollout.action.reshape(-1)[keep])
     log_prob, entropy = agent.evaluate(inputs, action, None)
@@ -197,7 +198,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(engine: str) -> None:
     agent, optimizer, rollout, config = prepared(engine=engine)
     before = parameters(agent)
     broken = replace(rollout, reward=np.where(rollout.valid, 1e38, 0.0))
-    with pytest.raises(TrainingDiverged, match="value_loss is nan"):
+    with pytest.raises(TrainingDiverged, match=r"value_loss is (inf|nan)"):
         update(agent, optimizer, broken, config)
     assert torch.equal(parameters(agent), before)
 
