@@ -163,7 +163,7 @@ def _ppo_sb3(given: Given, form: Form) -> Values:
         "n_epochs": ppo.epochs,
         "gae_lambda": ppo.gae_lambda,
         "learning_rate": ppo.learning_rate,
-        "anneal": ppo.anneal_learning_rate,
+        "anneal": ppo.anneals,
         "clip_range": getattr(ppo.trust_region, "high", 0.2),
         "ent_coef": ppo.entropy_coefficient,
         "vf_coef": ppo.value_coefficient,

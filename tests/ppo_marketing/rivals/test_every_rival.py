@@ -176,3 +176,9 @@ def test_rewards_that_are_not_numbers_stop_a_training(case: tuple[str, Form]) ->
     env = NotANumber(form, settings["copies"])
     with pytest.raises(TrainingDiverged, match="not a finite number"):
         RIVALS[name].train(env, settings, steps=512, seed=0, on_curve=lambda at, policy: None)
+
+
+def test_the_librarys_ppo_is_given_our_settings() -> None:
+    theirs = RIVALS["ppo-sb3"].resolved(Given(PPOConfig(), copies=64, horizon=1), "discrete", {})
+    same = ("copies", "n_steps", "batch_size", "n_epochs", "learning_rate", "anneal", "clip_range")
+    assert [theirs[name] for name in same] == [64, 32, 256, 4, 1e-3, True, 0.2]
