@@ -8,8 +8,6 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ppo_marketing.ppo.fused.compiled import njit
-
 Array = npt.NDArray[Any]
 
 VARIANCE_FLOOR = 1e-8  # keeps a feature that never varied from being divided by zero
@@ -35,36 +33,25 @@ class RunningMoments:
         return self.squares / self.count if self.count else np.ones_like(self.mean)
 
     def updated(self, rows: Array) -> Self:
-        """Return the moments with `rows` [n, size] added; equal to pooling all rows seen.
+        """Return the moments with `rows` [n, size] added; equal to pooling all rows seen."""
+        if len(rows) == 0:
+            return self
+        mean = rows.mean(axis=0, dtype=np.float64)
+        return self.merged(len(rows), mean, ((rows - mean) ** 2).sum(axis=0))
+
+    def merged(self, count: int, mean: Array, squares: Array) -> Self:
+        """Return the moments with those of `count` other rows added.
 
         Source: Chan, Golub and LeVeque 1983, equation 2.1 (pairwise update).
         """
-        if len(rows) == 0:
-            return self
-        mean, squares = np.empty_like(self.mean), np.empty_like(self.mean)
-        _moments_of(np.ascontiguousarray(rows), mean, squares)
-        count = self.count + len(rows)
+        total = self.count + count
         shift = mean - self.mean
         return replace(
             self,
-            count=count,
-            mean=self.mean + shift * (len(rows) / count),
-            squares=self.squares + squares + shift**2 * (self.count * len(rows) / count),
+            count=total,
+            mean=self.mean + shift * (count / total),
+            squares=self.squares + squares + shift**2 * (self.count * count / total),
         )
-
-
-@njit
-def _moments_of(rows: Any, mean: Any, squares: Any) -> None:
-    """Mean and sum of squared deviations of every column, in two passes of float64."""
-    mean[:] = 0.0
-    squares[:] = 0.0
-    for row in range(len(rows)):
-        for column in range(len(mean)):
-            mean[column] += rows[row, column]
-    mean /= len(rows)
-    for row in range(len(rows)):
-        for column in range(len(mean)):
-            squares[column] += (rows[row, column] - mean[column]) ** 2
 
 
 def centre_and_scale(moments: RunningMoments | None, size: int) -> tuple[Array, Array]:
@@ -77,29 +64,11 @@ def centre_and_scale(moments: RunningMoments | None, size: int) -> tuple[Array, 
     return moments.mean, 1.0 / np.sqrt(moments.variance + VARIANCE_FLOOR)
 
 
-@njit
-def normalise_rows(observation: Any, centre: Any, scale: Any, out: Any) -> None:
-    """Write normalised rows [n, size] into `out`, float32."""
-    for row in range(len(observation)):
-        for column in range(len(centre)):
-            x = observation[row, column]
-            if scale[column] > 0.0:
-                scaled = (x - centre[column]) * scale[column]
-                # Comparisons, not min and max: what is not a number must stay so.
-                scaled = OBSERVATION_LIMIT if scaled > OBSERVATION_LIMIT else scaled
-                scaled = -OBSERVATION_LIMIT if scaled < -OBSERVATION_LIMIT else scaled
-                out[row, column] = scaled
-            else:
-                out[row, column] = x
-
-
 def normalise(observation: Array, moments: RunningMoments) -> Array:
     """Return clip((x - mean) / sqrt(variance + ε), ±10) as float32; [n, size] in and out."""
-    if observation.dtype.kind != "f":
-        observation = observation.astype(np.float64)
-    out = np.empty(observation.shape, np.float32)
-    normalise_rows(observation, *centre_and_scale(moments, observation.shape[1]), out)
-    return out
+    centre, scale = centre_and_scale(moments, observation.shape[1])
+    scaled = (observation - centre) * scale
+    return np.clip(scaled, -OBSERVATION_LIMIT, OBSERVATION_LIMIT).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_checkpoint, save_checkpoint
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.fused.crew import Crew
+from ppo_marketing.ppo.fused.rows import column_moments
 from ppo_marketing.ppo.rollout import Buffers, Rollout, collect
 from ppo_marketing.ppo.run import Run, TrainingRow, restore_run, start_run, state_of
 from ppo_marketing.ppo.signals import StopSignal
@@ -189,7 +190,8 @@ def _observe(agent: Agent, rollout: Rollout) -> None:
         rows = rollout.observation
         if not rollout.valid.all():
             rows = rows[rollout.valid]
-        agent.normaliser = agent.normaliser.updated(rows.reshape(-1, agent.observation_size))
+        rows = rows.reshape(-1, agent.observation_size)
+        agent.normaliser = agent.normaliser.merged(*column_moments(rows))
 
 
 def _compare(run: Run, validate: Callable[[Agent], float]) -> None:

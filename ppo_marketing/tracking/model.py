@@ -21,7 +21,11 @@ Array = npt.NDArray[Any]
 
 PACKAGE = Path(__file__).resolve().parent.parent
 POLICY_FILES = ("policy.safetensors", "policy.json")
-# What the stored copy of `ppo_marketing.ppo` imports; this project itself is on no index.
+# What acts, and all that it imports of this project, which is on no index: no training, and nothing
+# that is compiled where the policy is served.
+MODULES = ("__init__", "agent", "anchor", "checkpoint", "config", "distributions", "networks")
+MODULES += ("normalise", "trust_region")
+# What those import of others.
 REQUIREMENTS = ("gymnasium", "mlflow", "numpy", "pydantic", "safetensors", "torch")
 
 
@@ -37,8 +41,8 @@ def save_model(
     for file in POLICY_FILES:
         shutil.copy(folder / file, policy)
     (code / "ppo").mkdir(parents=True)
-    for source in [PACKAGE / "__init__.py", PACKAGE / "errors.py", *PACKAGE.glob("ppo/*.py")]:
-        shutil.copy(source, code / source.relative_to(PACKAGE))
+    for module in ("__init__", "errors", *(f"ppo/{name}" for name in MODULES)):
+        shutil.copy(PACKAGE / f"{module}.py", code / f"{module}.py")
     search_path = list(sys.path)
     try:
         with warnings.catch_warnings():

@@ -14,7 +14,8 @@ from ppo_marketing.ppo.fused.heads import CATEGORICAL, HeadForm, largest_of
 from ppo_marketing.ppo.fused.kernel import Model
 from ppo_marketing.ppo.fused.model import agent_obstacle, model_of
 from ppo_marketing.ppo.fused.perceptron import Net, forward, widest
-from ppo_marketing.ppo.normalise import centre_and_scale, normalise_rows
+from ppo_marketing.ppo.fused.rows import normalise_rows
+from ppo_marketing.ppo.normalise import centre_and_scale
 
 
 class Actor:
