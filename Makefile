@@ -21,8 +21,8 @@ export OMP_WAIT_POLICY ?= passive
 demo: .venv/.installed  ## the whole line on the built-in sample
 	$(BIN)/ppo-marketing demo $(DECISION)
 
-test: .venv/.installed
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+test: .venv/.installed  # a worker for each core: the threads of BLAS would only spin beside them
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: .venv/.installed
 	$(BIN)/ruff format --check .

@@ -20,39 +20,53 @@ Array = NDArray[Any]
 class PricedVectorEnv(VectorWrapper):
     """The same copies, their rewards less the price of the limited amounts in `infos["kpis"]`.
 
-    The price is adjusted whenever as many episodes have ended as there are copies, by what those
-    episodes used. It is part of the environment's state: whatever learns in it, and a training that
-    is resumed, meet the same prices.
+    The price is adjusted every `every` steps, once as many episodes have ended as there are copies:
+
+        J = mean amount of a step over the last max(H, every) steps x H,  H = mean steps an episode
+
+    so that long episodes need not end for the price to follow, and it stays the same in between. It
+    is part of the environment's state: a training that is resumed meets the same prices.
 
     `paid` keeps, for every adjustment, (J / limit - 1, the new price).
     """
 
-    def __init__(self, env: VectorEnv, constraint: PIDLagrangian) -> None:
+    def __init__(self, env: VectorEnv, constraint: PIDLagrangian, every: int = 32) -> None:
         super().__init__(env)
-        self.constraint = constraint
+        self.constraint, self.every = constraint, every
         self.paid: list[tuple[float, float]] = []
-        self._running = np.zeros((env.num_envs, len(constraint.kpis)))
-        self._ended: list[Array] = []
+        self._steps = 0
+        self._used: list[Array] = []  # mean amounts of a copy, for each step of the window
+        self._age = np.zeros(env.num_envs, np.int64)  # steps of the running episodes
+        self._ended: list[Array] = []  # steps of episodes since `_episode_steps` was measured
+        self._episode_steps: float | None = None
 
     def step(self, actions: Any) -> tuple[Any, Array, Array, Array, dict[str, Any]]:
         """Advance every copy; rewards are `constraint.priced`."""
         observation, reward, terminated, truncated, info = self.env.step(actions)
         amounts = self._amounts(info)
-        self._running += amounts
         reward = self.constraint.priced(reward, amounts)
-        ended = terminated | truncated
-        if ended.any():
-            self._ended.append(self._running[ended].copy())
-            self._running[ended] = 0.0
-            if sum(map(len, self._ended)) >= self.num_envs:
-                self._adjust(np.concatenate(self._ended))
+        self._steps += 1
+        self._used.append(amounts.mean(axis=0))
+        self._measure_episodes(terminated | truncated)
+        if self._episode_steps is not None and self._steps % self.every == 0:
+            self._adjust(self._episode_steps)
         return observation, reward, terminated, truncated, info
 
-    def _adjust(self, totals: Array) -> None:
+    def _measure_episodes(self, ended: Array) -> None:
+        self._age += 1
+        if ended.any():
+            self._ended.append(self._age[ended])
+            self._age[ended] = 0
+            if sum(map(len, self._ended)) >= self.num_envs:
+                self._episode_steps = float(np.concatenate(self._ended).mean())
+                self._ended.clear()
+
+    def _adjust(self, episode_steps: float) -> None:
+        del self._used[: -max(self.every, round(episode_steps))]
+        totals = np.mean(self._used, axis=0, keepdims=True) * episode_steps
         violation = self.constraint.violation(totals)
         self.constraint = self.constraint.updated(totals)
         self.paid.append((violation, self.constraint.price))
-        self._ended.clear()
 
     def _amounts(self, info: Mapping[str, Any]) -> Array:
         kpis = info.get("kpis", {})
@@ -70,8 +84,11 @@ class PricedVectorEnv(VectorWrapper):
             "copies": cast("Resumable", self.env).state_dict(),
             "constraint": asdict(self.constraint),
             "paid": list(self.paid),
-            "running": self._running.copy(),
-            "ended": [totals.copy() for totals in self._ended],
+            "steps": self._steps,
+            "used": [amounts.copy() for amounts in self._used],
+            "age": self._age.copy(),
+            "ended": [steps.copy() for steps in self._ended],
+            "episode_steps": self._episode_steps,
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -79,5 +96,8 @@ class PricedVectorEnv(VectorWrapper):
         cast("Resumable", self.env).load_state_dict(saved["copies"])
         self.constraint = replace(self.constraint, **saved["constraint"])
         self.paid = [(violation, price) for violation, price in saved["paid"]]
-        self._running = np.array(saved["running"])
-        self._ended = [np.array(totals) for totals in saved["ended"]]
+        self._steps = saved["steps"]
+        self._used = [np.array(amounts) for amounts in saved["used"]]
+        self._age = np.array(saved["age"])
+        self._ended = [np.array(steps) for steps in saved["ended"]]
+        self._episode_steps = saved["episode_steps"]

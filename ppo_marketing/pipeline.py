@@ -39,6 +39,7 @@ from ppo_marketing.ppo.config import PPOConfig, require_fitting_minibatch
 from ppo_marketing.ppo.constraint import PIDLagrangian
 from ppo_marketing.ppo.run import TrainingRow
 from ppo_marketing.ppo.signals import StopSignal
+from ppo_marketing.ppo.threads import single_threaded
 from ppo_marketing.ppo.train import TrainResult, train
 
 # Streams of the run's seed, one a purpose, so that none shifts another.
@@ -102,8 +103,11 @@ def settle(decision: Decision, log: LogTable, settings: Any) -> Any:
 
 
 def calibrate(decision: Decision, log: LogTable, settings: Any, seed: int) -> Calibration:
-    """The fitted market with its fidelity report."""
-    with as_user_error():
+    """The fitted market with its fidelity report.
+
+    On one thread: the fits are many small steps, which took twice as long on two.
+    """
+    with as_user_error(), single_threaded():
         return decision.fit(log, settings, stream(seed, CALIBRATE))
 
 

@@ -41,7 +41,7 @@ class PIDLagrangian(Checked):
     """The KPI below the line, such as clicks, where the limit is on a ratio (a CPA)."""
     proportional: float = 0.5
     """k_P."""
-    integral: float = 0.1
+    integral: float = 0.03
     """k_I."""
     derivative: float = 0.5
     """k_D."""

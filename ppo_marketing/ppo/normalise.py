@@ -67,8 +67,8 @@ def centre_and_scale(moments: RunningMoments | None, size: int) -> tuple[Array, 
 def normalise(observation: Array, moments: RunningMoments) -> Array:
     """Return clip((x - mean) / sqrt(variance + ε), ±10) as float32; [n, size] in and out."""
     centre, scale = centre_and_scale(moments, observation.shape[1])
-    scaled = (observation - centre) * scale
-    return np.clip(scaled, -OBSERVATION_LIMIT, OBSERVATION_LIMIT).astype(np.float32)
+    scaled = ((observation - centre) * scale).astype(np.float32)
+    return np.clip(scaled, -OBSERVATION_LIMIT, OBSERVATION_LIMIT)
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,17 @@ PACKAGE = Path(__file__).resolve().parent.parent
 POLICY_FILES = ("policy.safetensors", "policy.json")
 # What acts, and all that it imports of this project, which is on no index: no training, and nothing
 # that is compiled where the policy is served.
-MODULES = ("__init__", "agent", "anchor", "checkpoint", "config", "distributions", "networks")
-MODULES += ("normalise", "trust_region")
+MODULES = (
+    "__init__",
+    "agent",
+    "anchor",
+    "checkpoint",
+    "config",
+    "distributions",
+    "networks",
+    "normalise",
+    "trust_region",
+)
 # What those import of others.
 REQUIREMENTS = ("gymnasium", "mlflow", "numpy", "pydantic", "safetensors", "torch")
 

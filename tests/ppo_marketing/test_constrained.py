@@ -15,6 +15,7 @@ from ppo_marketing.constrained import PricedVectorEnv
 from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import play
 from ppo_marketing.policy import PolicyActor
+from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.constraint import PIDLagrangian
 
 CARD = load_decision("personalization")
@@ -23,7 +24,7 @@ SHOWN = PIDLagrangian(kpi="impressions", limit=0.5, integral=0.1)  # every visit
 
 def copies(constraint: PIDLagrangian) -> PricedVectorEnv:
     world = CARD.true_world("default", 50, CARD.sample_settings(), np.random.default_rng(0))
-    env = PricedVectorEnv(WorldVectorEnv(world, 4), constraint)
+    env = PricedVectorEnv(WorldVectorEnv(world, 4), constraint, every=1)
     env.reset(seed=0)
     return env
 
@@ -73,20 +74,19 @@ def test_policies_within_the_limit_rank_above_all_beyond_it() -> None:
     assert score(0.25) < score(0.5) < score(1.0)
 
 
-def test_a_limited_training_ends_within_its_limit_where_an_unlimited_one_does_not() -> None:
-    card = load_decision("sequencing")
-    training = TrainingSection(
-        total_steps=60_000, copies=256, episodes=2000, validation_episodes=500, validate_every=5
-    )
-    world = card.true_world("default", 2000, card.sample_settings(), np.random.default_rng(1))
-    fresh = card.true_world("default", 500, card.sample_settings(), np.random.default_rng(2))
-    limit = PIDLagrangian(kpi="contacts", limit=3.0)
+def test_training_comes_back_within_a_limit_that_its_start_breaks() -> None:
+    card = load_decision("bidding")
+    training = TrainingSection(total_steps=40_000, episodes=40, validation_episodes=20)
+    settings = card.sample_settings()
+    world = card.true_world("default", 40, settings, np.random.default_rng(1))
+    fresh: Any = card.true_world("default", 20, settings, np.random.default_rng(2))
 
-    def contacts(constraint: PIDLagrangian | None) -> float:
-        limited = training.model_copy(update={"constraint": constraint})
-        result = pipeline.learn(card, world, fresh, limited, seed=0)
-        kpis = play(PolicyActor("PPO", result.best), fresh, 500, 5, "policy").kpis
-        return float(kpis["contacts"].mean())
+    def spend(agent: Agent) -> float:
+        kpis = play(PolicyActor("PPO", agent), fresh, 20, 5, "policy").kpis
+        return float(kpis["spend"].mean())
 
-    assert contacts(None) > 3.5
-    assert 0.5 < contacts(limit) <= 3.0 * 1.05
+    start = pipeline.untrained(fresh, pipeline.ppo_config(card, training), 0)
+    limit = PIDLagrangian(kpi="spend", limit=0.8 * spend(start))
+    limited = training.model_copy(update={"constraint": limit, "validate_every": 2})
+    learned = spend(pipeline.learn(card, world, fresh, limited, seed=0).best)
+    assert 0.4 * limit.limit < learned <= 1.05 * limit.limit
