@@ -67,7 +67,7 @@ class TrainingSection(_Section):
     """Reward each decision by its regret against hindsight, where the world knows one."""
     constraint: PIDLagrangian | None = None
     """A limit on a KPI an episode, or on a quotient of two: {kpi: contacts, limit: 6}, or a CPA
-    {kpi: spend, per: clicks, limit: 0.5}."""
+    {kpi: contact_cost, per: purchases, limit: 2}."""
     ppo: dict[str, Any] = Field(default_factory=dict)
     """Settings of PPO that differ from the decision's own."""
 

@@ -109,17 +109,34 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """What training held an episode to, and what the policy and the best rule use where judged."""
+
+    kpi: str
+    per: str | None
+    allowed: float
+    used: float
+    best_rule_uses: float
+
+    @property
+    def excess(self) -> float:
+        """used / allowed - 1."""
+        return self.used / self.allowed - 1.0
+
+
+@dataclass(frozen=True)
 class Judgement:
     """One policy in three worlds.
 
     `later` is simulated from the part of the log that nothing was fitted, tuned or trained on,
     `logged` that part's own episodes where a log can be replayed, and `earlier` is simulated from
-    the part that the policy was trained through.
+    the part that the policy was trained through. `limit` is set where training had one.
     """
 
     later: Evidence
     logged: Evidence | None
     earlier: Evidence
+    limit: Limit | None = None
 
     @property
     def optimism_gap(self) -> float:
@@ -138,6 +155,7 @@ class Judgement:
             "logged": None if self.logged is None else self.logged.to_dict(),
             "earlier": self.earlier.to_dict(),
             "optimism_gap": self.optimism_gap,
+            "limit": None if self.limit is None else asdict(self.limit),
         }
 
 

@@ -27,6 +27,8 @@ from ppo_marketing.evaluation import (
     Evidence,
     Judgement,
     Kind,
+    Limit,
+    Row,
     ceiling_of,
     judge_played,
     play,
@@ -320,8 +322,12 @@ def judge_policy(
     rules: Sequence[Rule[Any]],
     evaluation: EvaluationSection,
     seed: int,
+    constraint: PIDLagrangian | None = None,
 ) -> Judgement:
-    """Judge on the later part, which nothing was fitted to or trained on, and on the earlier."""
+    """Judge on the later part, which nothing was fitted to or trained on, and on the earlier.
+
+    `constraint` is what the policy was trained to keep within.
+    """
     contest = Contest(policy, start, rules, decision.logging_rule(calibration), decision.do_nothing)
     episodes = evaluation.episodes
     later = calibration.judging_world(episodes, settings, stream(seed, JUDGING_EPISODES))
@@ -335,12 +341,28 @@ def judge_policy(
             bootstrap=evaluation.bootstrap,
         )  # fmt: skip
 
+    found = judged(later, "simulated from the later part", episodes)
     return Judgement(
-        later=judged(later, "simulated from the later part", episodes),
+        later=found,
         logged=None
         if logged is None
         else judged(logged, "the later part itself, as logged", logged.episodes),
         earlier=judged(earlier, "simulated from the earlier part", episodes),
+        limit=None if constraint is None else _limit(constraint, found),
+    )
+
+
+def _limit(constraint: PIDLagrangian, evidence: Evidence) -> Limit:
+    def used(row: Row) -> float:
+        totals = np.array([[row.kpis[name] for name in constraint.kpis]])
+        return constraint.limit * (1.0 + constraint.violation(totals))
+
+    return Limit(
+        kpi=constraint.kpi,
+        per=constraint.per,
+        allowed=constraint.limit,
+        used=used(evidence.policy),
+        best_rule_uses=used(evidence.row(evidence.best_rule)),
     )
 
 

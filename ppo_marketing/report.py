@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LARGEST_OPTIMISM = 0.10
 """Of value in the training simulator over the judging one (MODELLING 5.2)."""
 
+LARGEST_EXCESS = 0.05
+"""Of a limit: what chance may bring where it is judged."""
+
 KIND_WORDS = {
     "ceiling": "ceiling",
     "policy": "learned policy",
@@ -211,6 +214,24 @@ def _judged_gap(gap: float) -> str:
     return f"up to +{100 * LARGEST_OPTIMISM:.0f} % is acceptable"
 
 
+def limit(judgement: Judgement, decision: Decision) -> str:
+    """Whether the policy keeps within what training held it to; empty where there was no limit."""
+    found = judgement.limit
+    if found is None:
+        return ""
+    labels = {kpi.name: kpi.label.lower() for kpi in decision.kpis}
+    of = decision.episode if found.per is None else f"unit of {labels[found.per]}"
+    within = f"{100 * abs(found.excess):.1f} % {'below' if found.excess <= 0 else 'BEYOND'} it"
+    advice = ""
+    if found.excess > LARGEST_EXCESS:
+        advice = " The limit is not held: train longer, allow more, or keep the rule."
+    return (
+        f"Limit on {labels[found.kpi]}: at most {_digits(found.allowed)} per {of}. PPO uses "
+        f"{_digits(found.used)}, {within}; the best rule uses {_digits(found.best_rule_uses)}."
+        f"{advice}"
+    )
+
+
 def markdown(
     decision: Decision,
     judgement: Judgement,
@@ -223,6 +244,8 @@ def markdown(
     if not calibration.fidelity.passed:
         parts += [f"**{unsupported(calibration, fidelity_accepted)}**", ""]
     parts += [conclusion(judgement.later), "", optimism(judgement), ""]
+    if judgement.limit is not None:
+        parts += [limit(judgement, decision), ""]
     for evidence in judgement.shown:
         parts += [_markdown_evidence(evidence, decision), ""]
     parts += [_markdown_kpis(judgement.later, decision), ""]
@@ -276,7 +299,9 @@ def _cells(row: Row, form: str) -> str:
         f"{name} {value if isinstance(value, str) else format(value, '.3g')}"
         for name, value in row.chosen.items()
     )
-    name = f"{row.name} ({KIND_WORDS[row.kind]}{'; ' + chosen if chosen else ''})"
+    said = [KIND_WORDS[row.kind]] if KIND_WORDS[row.kind] != row.name else []
+    about = "; ".join(said + ([chosen] if chosen else []))
+    name = f"{row.name} ({about})" if about else row.name
     value = _with_interval(row.value, form)
     share = _with_interval(_scaled(row.share_of_ceiling), ".1f", " %")
     return " | ".join([name, value, share, _lift(row), _chance(row)])

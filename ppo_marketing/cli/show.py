@@ -45,3 +45,5 @@ def show_judgement(judgement: Judgement, card: Decision, json: bool) -> None:
         print_table(report.evidence_table(evidence, card))
     print_table(report.kpi_table(judgement.later, card))
     typer.echo(f"\n{report.conclusion(judgement.later)}\n{report.optimism(judgement)}")
+    if judgement.limit is not None:
+        typer.echo(report.limit(judgement, card))

@@ -16,9 +16,10 @@ from ppo_marketing.evaluation import Judgement
 from ppo_marketing.files import held_alone, read_json
 from ppo_marketing.jobs.calibration import load_calibration, record_calibration
 from ppo_marketing.jobs.folder import part_of, tracked, write_json
-from ppo_marketing.jobs.training import START
+from ppo_marketing.jobs.training import START, limit_of
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy, write_atomically
+from ppo_marketing.ppo.constraint import PIDLagrangian
 from ppo_marketing.progress import Reporter
 from ppo_marketing.tracking import Run
 
@@ -38,7 +39,10 @@ def evaluate_only(
         tracked(decision, config, f"evaluate {policy_folder.name}", reporter) as run,
     ):
         record_calibration(run, calibration, read_json(folder / "log.json"))
-        return evaluate(decision, calibration, settings, policy, start, config, reporter, run)
+        return evaluate(
+            decision, calibration, settings, policy, start, config, reporter, run,
+            limit_of(policy_folder),
+        )  # fmt: skip
 
 
 def evaluate(
@@ -50,13 +54,15 @@ def evaluate(
     config: RunConfig,
     reporter: Reporter,
     run: Run,
+    constraint: PIDLagrangian | None,
 ) -> Judgement:
     """Judge a policy on the later part of the log and keep the evidence."""
     with reporter.stage("judging on what was held out"):
         rules = pipeline.tuned_rules(decision, calibration, settings, config.seed)
         judgement = pipeline.judge_policy(
-            decision, calibration, settings, policy, start, rules, config.evaluation, config.seed
-        )
+            decision, calibration, settings, policy, start, rules, config.evaluation, config.seed,
+            constraint,
+        )  # fmt: skip
     record = {
         "decision": decision.name,
         "data_sha256": calibration.data_sha256,

@@ -46,7 +46,7 @@ def run_line(config: RunConfig, reporter: Reporter) -> RunSummary:
         trained = train(decision, calibration, prepared.settings, config, reporter, run)
         judgement = evaluate(
             decision, calibration, trained.settings, trained.result.best, trained.start,
-            config, reporter, run,
+            config, reporter, run, config.training.constraint,
         )  # fmt: skip
     return RunSummary(
         output=config.output,

@@ -91,8 +91,7 @@ def prepare(decision: Decision, config: RunConfig, reporter: Reporter) -> Prepar
     with reporter.stage("validating the log") as stage:
         log = pipeline.read(decision, section, _cache(config.project))
         stage.reach(1, f"{log.rows:,} rows")
-    settled = settings if sample else pipeline.settle(decision, log, settings)
-    return Prepared(decision.name, log, settled)
+    return Prepared(decision.name, log, pipeline.settle(decision, log, settings))
 
 
 def _cache(project: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from ppo_marketing.jobs.calibration import load_calibration, record_calibration
 from ppo_marketing.jobs.folder import identity, job, part_of, tracked, write_json
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import save_policy, write_atomically
+from ppo_marketing.ppo.constraint import PIDLagrangian
 from ppo_marketing.ppo.run import TrainingRow
 from ppo_marketing.ppo.signals import stop_on_signals
 from ppo_marketing.ppo.train import TrainResult
@@ -89,7 +91,7 @@ def train(
     )
     trained = Trained(result, start, settings)
     folder = config.output / "policy"
-    _keep_policy(trained, calibration, folder)
+    _keep_policy(trained, calibration, config.training.constraint, folder)
     example = _observations(calibration, settings, config.seed)
     action = result.best.act(example, np.random.default_rng(config.seed), deterministic=True)
     run.policy(folder, observation_example=example, action_example=action)
@@ -109,10 +111,22 @@ def _observations(calibration: Calibration, settings: Any, seed: int) -> Array:
     return world.observe(state)
 
 
-def _keep_policy(trained: Trained, calibration: Calibration, folder: Path) -> None:
+def _keep_policy(
+    trained: Trained, calibration: Calibration, constraint: PIDLagrangian | None, folder: Path
+) -> None:
     """Write the policy, its start, the settings they act under and what they were trained on."""
     save_policy(trained.start, folder / START)
     save_policy(trained.result.best, folder)
     write_atomically(folder / "settings.json", settings_text(trained.settings).encode())
-    seen = {"data_sha256": calibration.data_sha256, "before": calibration.judged_from.isoformat()}
+    seen = {
+        "data_sha256": calibration.data_sha256,
+        "before": calibration.judged_from.isoformat(),
+        "limit": None if constraint is None else asdict(constraint),
+    }
     write_json(folder / "trained-on.json", seen)
+
+
+def limit_of(folder: Path) -> PIDLagrangian | None:
+    """Return the limit that the policy kept in `folder` was trained within, if there was one."""
+    limit = read_json(folder / "trained-on.json")["limit"]
+    return None if limit is None else PIDLagrangian(**limit)

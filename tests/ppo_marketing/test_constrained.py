@@ -15,7 +15,6 @@ from ppo_marketing.constrained import PricedVectorEnv
 from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import play
 from ppo_marketing.policy import PolicyActor
-from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.constraint import PIDLagrangian
 
 CARD = load_decision("personalization")
@@ -74,19 +73,26 @@ def test_policies_within_the_limit_rank_above_all_beyond_it() -> None:
     assert score(0.25) < score(0.5) < score(1.0)
 
 
-def test_training_comes_back_within_a_limit_that_its_start_breaks() -> None:
-    card = load_decision("bidding")
-    training = TrainingSection(total_steps=40_000, episodes=40, validation_episodes=20)
+def test_a_limited_training_ends_within_its_limit_where_an_unlimited_one_does_not() -> None:
+    card = load_decision("sequencing")
     settings = card.sample_settings()
-    world = card.true_world("default", 40, settings, np.random.default_rng(1))
-    fresh: Any = card.true_world("default", 20, settings, np.random.default_rng(2))
+    world = card.true_world("default", 2000, settings, np.random.default_rng(1))
+    fresh: Any = card.true_world("default", 200, settings, np.random.default_rng(2))
 
-    def spend(agent: Agent) -> float:
-        kpis = play(PolicyActor("PPO", agent), fresh, 20, 5, "policy").kpis
-        return float(kpis["spend"].mean())
+    def contacts(constraint: PIDLagrangian | None) -> float:
+        training = TrainingSection(
+            **{
+                **card.run_defaults["training"],
+                "total_steps": 600_000,
+                "validation_episodes": 200,
+                "validate_every": 6,
+                "constraint": constraint,
+            }
+        )
+        chosen = pipeline.learn(card, world, fresh, training, seed=0).best
+        kpis = play(PolicyActor("PPO", chosen), fresh, 200, 5, "policy").kpis
+        return float(kpis["contacts"].mean())
 
-    start = pipeline.untrained(fresh, pipeline.ppo_config(card, training), 0)
-    limit = PIDLagrangian(kpi="spend", limit=0.8 * spend(start))
-    limited = training.model_copy(update={"constraint": limit, "validate_every": 2})
-    learned = spend(pipeline.learn(card, world, fresh, limited, seed=0).best)
-    assert 0.4 * limit.limit < learned <= 1.05 * limit.limit
+    limit = PIDLagrangian(kpi="contacts", limit=60.0)
+    assert contacts(None) > 1.5 * limit.limit
+    assert 0.3 * limit.limit < contacts(limit) <= 1.05 * limit.limit

@@ -12,7 +12,7 @@ from rich.console import Console
 from envs import load_decision
 from envs.core.fidelity import Check, FidelityReport
 from ppo_marketing import report
-from ppo_marketing.evaluation import Evidence, Judgement, Played, judge_played
+from ppo_marketing.evaluation import Evidence, Judgement, Limit, Played, judge_played
 
 CARD = load_decision("bidding")
 
@@ -120,6 +120,17 @@ def test_the_optimism_is_told_as_a_share_and_in_value() -> None:
 def test_too_much_optimism_is_called_so() -> None:
     there, here = evidence([19.0], [8.0], [20.0]), evidence([16.0], [15.0], [20.0])
     assert "TOO MUCH" in report.optimism(Judgement(later=here, logged=None, earlier=there))
+
+
+def test_a_limit_is_told_with_what_is_used_and_what_to_do_where_it_is_not_held() -> None:
+    some = evidence([9.0], [8.0], [10.0])
+    held = Limit(kpi="spend", per=None, allowed=20.0, used=15.0, best_rule_uses=19.5)
+    text = report.limit(Judgement(later=some, logged=None, earlier=some, limit=held), CARD)
+    assert "at most 20 per day. PPO uses 15, 25.0 % below it; the best rule uses 19.5." in text
+    broken = Limit(kpi="spend", per="clicks", allowed=2.0, used=2.4, best_rule_uses=1.9)
+    text = report.limit(Judgement(later=some, logged=None, earlier=some, limit=broken), CARD)
+    assert "at most 2 per unit of clicks. PPO uses 2.4, 20.0 % BEYOND it" in text
+    assert "not held: train longer" in text
 
 
 def test_values_are_shown_to_four_digits_whatever_their_size() -> None:

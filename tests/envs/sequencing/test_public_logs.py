@@ -101,7 +101,9 @@ def config_of(path: Path, reader: str, tmp_path: Path, accepted: str | None) -> 
         "decision": "sequencing", "project": tmp_path, "output": tmp_path / "run",
         "log": {"path": path, "reader": reader},
         "environment": {"horizon_weeks": 6, "terminal_weeks": 6},
-        "training": {"total_steps": 4096, "copies": 128, "episodes": 200, "validation_episodes": 50},
+        "training": {
+            "total_steps": 4096, "copies": 128, "episodes": 200, "validation_episodes": 50,
+        },
         "evaluation": {"episodes": 100, "bootstrap": 200},
         "accept_failed_fidelity": accepted,
     })  # fmt: skip
