@@ -45,6 +45,7 @@ class Terms(NamedTuple):
     first_week: int
     bins: NDArray[np.int64]  # [C] fatigue bins that are ever reached
     terminal: NDArray[np.float64]  # [K, A or 1, R, F, product of bins] worth, currency
+    pessimism: float  # deviations between members that a reward is reduced by
 
 
 class Episodes(NamedTuple):
@@ -114,6 +115,23 @@ def purchase_probability(
     if used >= 0:
         logit += tables.uplift[k, action, r, f] * tables.dampening[k, used, state.fatigue[i, used]]
     return 1.0 / (1.0 + math.exp(-logit))
+
+
+@njit
+def disagreement(tables: ResponseTables, state: SequencingState, i: int, action: int) -> float:
+    """Standard deviation over the members of what copy `i` is expected to earn this week; currency.
+
+    Source: the ensemble's spread as the penalty of MOPO (Yu et al. 2020), MODELLING 5.1.
+    """
+    r, f = state.recency[i], state.frequency[i]
+    members = tables.base.shape[0]
+    total, squares = 0.0, 0.0
+    for k in range(members):
+        chance = purchase_probability(tables, k, state, i, action)
+        earned = chance * (tables.margin[k, r, f] - tables.offer_cost[action])
+        total += earned
+        squares += earned * earned
+    return math.sqrt(max(0.0, squares / members - (total / members) ** 2))
 
 
 @njit
@@ -210,7 +228,7 @@ def advance(
 ) -> float:  # fmt: skip
     """One week of copy `i`, in place; fill `kpi [n, 6]`; return the reward.
 
-    What is not allowed becomes no contact.
+    What is not allowed becomes no contact. Pessimism reduces the reward, never the KPIs.
     """
     for column in range(kpi.shape[1]):
         kpi[i, column] = 0.0
@@ -226,6 +244,9 @@ def advance(
     bought = uniform(seed, t, PURCHASE) < chance
     earned = tables.margin[k, state.recency[i], state.frequency[i]] - tables.offer_cost[action]
     amount = chance * earned if terms.expected else (earned if bought else 0.0)
+    doubt = 0.0
+    if terms.pessimism > 0.0:
+        doubt = terms.pessimism * disagreement(tables, state, i, action)
     paid = _paid(tables, k, state, i, action, amount, bought, seed)
     left = _transition(tables, k, state, i, action, bought, seed)
 
@@ -244,7 +265,7 @@ def advance(
     kpi[i, 3] = 1.0 if action > 0 else 0.0
     kpi[i, 4] = 1.0 if bought else 0.0
     kpi[i, 5] = 1.0 if left else 0.0
-    return float(reward / terms.reference)
+    return float((reward - doubt) / terms.reference)
 
 
 @njit

@@ -40,6 +40,8 @@ class SequencingSettings:
     channel_budgets: Mapping[str, float] = field(default_factory=dict)
     # "expected": a contact pays its chance of a purchase x margin; "realised": drawn purchases pay
     pay: Literal["expected", "realised"] = "expected"
+    # deviations of the members' expected margins taken off a week's reward in training
+    pessimism: float = 0.0
     currency: str = "units of currency"
 
     def __post_init__(self) -> None:
@@ -57,6 +59,8 @@ class SequencingSettings:
                 f"unsubscribe_cost is {self.unsubscribe_cost} and end is {self.end!r}: what an "
                 "unsubscribe costs would be counted twice; set one of them to 0 or 'nothing'"
             )
+        if not 0 <= self.pessimism < float("inf"):
+            problems.append(f"pessimism is {self.pessimism}: it must be 0 or more and finite")
         problems += [
             f"caps[{name!r}] is {tuple(cap)}: it must be (contacts of 0 or more, "
             f"days from 1 to {LONGEST_CAP_DAYS})"

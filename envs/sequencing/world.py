@@ -65,6 +65,7 @@ def plan_terms(menu: Menu, tables: ResponseTables, settings: SequencingSettings)
         first_week=settings.first_week,
         bins=bins,
         terminal=terminal_worth(menu, tables, settings, price),
+        pessimism=settings.pessimism,
     )
 
 

@@ -209,6 +209,25 @@ def test_expected_and_realised_pay_agree_on_average() -> None:
     assert totals["expected"].std() < 0.5 * totals["realised"].std()
 
 
+def test_pessimism_charges_the_members_disagreement_and_leaves_every_kpi_alone() -> None:
+    plain, wary = (random_world(8, members=3, pessimism=beta) for beta in (0.0, 2.0))
+    state, tables = plain.starting(np.arange(plain.episodes)), plain.tables
+    action = np.where(plain.action_mask(state)[:, 2], 2, 0)  # an e-mail with an offer, or nothing
+    r, f, g = state.recency, state.frequency, state.fatigue
+    logit = tables.base[:, r, f] + sum(tables.drag[:, c, g[:, c]] for c in range(3))
+    dampened = tables.dampening[:, tables.channel[2], g[:, tables.channel[2]]]
+    logit = logit + np.where(action == 2, tables.uplift[:, 2, r, f] * dampened, 0.0)
+    earned = (tables.margin[:, r, f] - tables.offer_cost[action]) / (1 + np.exp(-logit))
+    rng = np.random.default_rng(0)
+    hopeful, doubtful = plain.step(state, action, rng), wary.step(state, action, rng)
+    charged = (hopeful.reward - doubtful.reward) * plain.terms.reference
+    np.testing.assert_allclose(charged, 2.0 * earned.std(axis=0), rtol=1e-9)
+    assert (action == 2).any()
+    assert (action == 0).any()
+    for name, amount in hopeful.kpis.items():
+        np.testing.assert_array_equal(amount, doubtful.kpis[name])
+
+
 def test_the_terminal_value_keeps_the_list_from_being_burnt() -> None:
     final = {}
     for end in ("terminal value", "nothing"):
@@ -283,6 +302,7 @@ def test_what_ifs_out_of_range_are_refused_together() -> None:
         ({"caps": {"email": (1, 0)}}, "days from 1"),
         ({"quiet_weeks": (52,)}, "weeks of the year are 0 to 51"),
         ({"channel_prices": {"email": -1.0}}, "must be 0 or more"),
+        ({"pessimism": -1.0}, "must be 0 or more"),
     ],
 )
 def test_settings_that_contradict_are_refused(wrong: dict[str, Any], said: str) -> None:
