@@ -38,7 +38,7 @@ verify: .venv/.bench  ## the full tables and every benchmark; takes hours
 	$(BIN)/python -m pytest -m 'verify or not verify'
 	for name in bidding_ppo bidding_rules env_throughput fidelity_gate kaplan_meier log_memory \
 		personalization_ppo personalization_random_log personalization_sessions reference_returns \
-		sequencing_caps sequencing_fidelity sequencing_ppo sequencing_throughput; \
+		sequencing_caps sequencing_fidelity sequencing_ppo sequencing_throughput throughput; \
 		do $(BIN)/python -m benchmarks.$$name || exit 1; done
 	@test -d $(DATA) || echo 'not run: benchmarks on real logs (no folder $(DATA); set DATA=...)'
 	test ! -d $(DATA) || $(BIN)/python -m benchmarks.ipinyou_sam --data $(DATA)/ipinyou_sam
