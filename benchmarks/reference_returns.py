@@ -1,122 +1,135 @@
 """Does our PPO reach what stable-baselines3's reaches? Both train in this run, on equal steps.
 
-CartPole-v1 and Pendulum-v1 (plain Gaussian), rl-zoo3's settings, five seeds, 100 deterministic
-episodes each on the same evaluation seeds. The claim: the paired interval of the difference of
-interquartile means is not wholly below zero. Where rl-zoo3 keeps the learning rate constant, a
-second row trains with ours annealed, which is our default. Writes results/reference_returns.json.
+Rows: standard tasks with rl-zoo3's settings (`reference_tasks.py`), 100 deterministic episodes on
+the same evaluation seeds; and every marketing environment with the decision's own settings on the
+generator's world, the last policy's share of the ceiling on fresh episodes, through
+`ppo_marketing/rivals`. Five seeds each. The claim: the paired interval of the difference of
+interquartile means is not wholly below zero. A peer or an environment that is missing fails.
 
-Run with `python -m benchmarks.reference_returns`, twenty minutes.
+Every training is kept as soon as it is done, so that the same command goes on where it was stopped;
+two processes may share the work (`--seeds 1 2 3`, `--seeds 4 5`), and one more call without
+`--seeds` then sums up. Writes results/reference_returns.json; an hour or so with two processes.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 import torch
-from gymnasium.vector import AutoresetMode, VectorEnv
 from scipy import stats
-from stable_baselines3 import PPO
-from stable_baselines3.common.env_util import make_vec_env
 
+import envs
+from benchmarks.cells import Cells, cells_of
+from benchmarks.reference_tasks import (
+    EPISODES,
+    EVALUATION_SEED,
+    TASKS,
+    Task,
+    mean_return,
+    train_ours,
+    train_theirs,
+)
 from benchmarks.report import write_result
-from ppo_marketing.ppo.config import PPOConfig
-from ppo_marketing.ppo.train import train
-from ppo_marketing.ppo.trust_region import Clip
+from envs.core.forms import form_of
+from ppo_marketing import pipeline
+from ppo_marketing.config import load_config
+from ppo_marketing.rivals.table import RIVALS, Given
+from ppo_marketing.trial import ChoosingActor
 
 Array = npt.NDArray[Any]
 
+NAME = "reference_returns"
 SEEDS = (1, 2, 3, 4, 5)
-EPISODES = 100
-EVALUATION_SEED = 10_000  # the first of the evaluation episodes' seeds, the same for both
 RESAMPLES = 10_000
+MARKET_STEPS = 500_000  # at most, of each training on a marketing environment
+PEER = "stable_baselines3"
+
+Learner = Callable[[int], float]
+"""Takes a seed; trains, judges and returns the mean return."""
+Row = tuple[dict[str, Learner], dict[str, Any], bool]
+"""Learners by name, the settings that a kept training depends on, and whether the row is gated."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """One environment with rl-zoo3's settings for it."""
-
-    name: str
-    total_steps: int
-    copies: int
-    rollout_steps: int
-    minibatch_size: int
-    epochs: int
-    gamma: float
-    gae_lambda: float
-    anneal: bool  # learning rate (both) and clip (stable-baselines3), linearly to zero
-
-    def ours(self) -> PPOConfig:
-        """Return the same settings in our terms; our clip stays constant."""
-        return PPOConfig(
-            rollout_steps=self.rollout_steps,
-            minibatch_size=self.minibatch_size,
-            epochs=self.epochs,
-            learning_rate=1e-3,
-            anneal_learning_rate=self.anneal,
-            trust_region=Clip(low=0.2, high=0.2),
-            entropy_coefficient=0.0,
-            gamma=self.gamma,
-            gae_lambda=self.gae_lambda,
-            normalise_observations=False,
-            log_std_initial=0.0,
-            start="random",
+def standard_row(task: Task, steps: int) -> Row:
+    """A standard task."""
+    configs = {"ours": task.ours()}
+    if task.our_default_too:
+        configs["ours_annealed"] = replace(task.ours(), anneal_learning_rate=True)
+    learners: dict[str, Learner] = {
+        name: lambda seed, config=config: mean_return(  # type: ignore[misc]
+            task.name, train_ours(task, config, steps, seed)
         )
-
-    def theirs(self) -> dict[str, Any]:
-        """Return the arguments of stable-baselines3's PPO."""
-        return {
-            "n_steps": self.rollout_steps,
-            "batch_size": self.minibatch_size,
-            "n_epochs": self.epochs,
-            "learning_rate": (lambda left: left * 1e-3) if self.anneal else 1e-3,
-            "clip_range": (lambda left: left * 0.2) if self.anneal else 0.2,
-            "ent_coef": 0.0,
-            "gamma": self.gamma,
-            "gae_lambda": self.gae_lambda,
-        }
+        for name, config in configs.items()
+    }
+    learners[PEER] = lambda seed: mean_return(task.name, train_theirs(task, steps, seed))
+    settings = {**asdict(task), "total_steps": steps}
+    return learners, settings, task.gated
 
 
-TASKS = {
-    "CartPole-v1": Task("CartPole-v1", 100_000, 8, 32, 256, 20, 0.98, 0.8, anneal=True),
-    "Pendulum-v1": Task("Pendulum-v1", 100_000, 4, 1024, 64, 10, 0.9, 0.95, anneal=False),
+def market_row(env_id: str, steps: int | None) -> Row:
+    """One of our own environments; every seed trains on episodes of its own."""
+    module, _ = envs.environments()[env_id]
+    decision = envs.load_decision(module.split(".")[1])
+    training = load_config(None, {"decision": decision.name}).training
+    total = steps or min(training.total_steps, MARKET_STEPS)
+
+    def world_of(episodes: int, world_seed: int) -> Any:
+        env: Any = gym.make_vec(env_id, num_envs=1, days=episodes, world_seed=world_seed)
+        return env.unwrapped.world
+
+    def judged(algorithm: str, seed: int) -> float:
+        world = world_of(training.episodes, seed)
+        given = Given(pipeline.ppo_config(decision, training), training.copies, world.horizon)
+        rival = RIVALS[algorithm]
+        settings = rival.resolved(given, form_of(world.action_space), {})
+        env = pipeline.training_env(world, settings["copies"], regret=training.regret)
+        learned = rival.train(
+            env, settings, steps=total, seed=seed, on_curve=lambda at, policy: None
+        )
+        episodes = training.validation_episodes
+        score = pipeline.validation(decision, world_of(episodes, EVALUATION_SEED), episodes, 0)
+        return score(ChoosingActor(algorithm, learned.policy, "own"))
+
+    learners: dict[str, Learner] = {
+        "ours": partial(judged, "ppo"),
+        PEER: partial(judged, "ppo-sb3"),
+    }
+    config = asdict(pipeline.ppo_config(decision, training))
+    return learners, {"total_steps": total, "copies": training.copies, "ppo": config}, True
+
+
+def row_of(name: str, steps: int | None) -> Row:
+    """The row of that name."""
+    if name in TASKS:
+        return standard_row(TASKS[name], steps or TASKS[name].total_steps)
+    return market_row(name, steps)
+
+
+ROWS = (*TASKS, *envs.environments())
+OURS_DEPENDS_ON = {
+    True: ("ppo_marketing/ppo", "benchmarks/reference_tasks.py"),
+    False: ("ppo_marketing/ppo", "ppo_marketing/rivals", "envs"),
+}
+PEER_DEPENDS_ON = {
+    True: ("benchmarks/reference_tasks.py",),
+    False: ("ppo_marketing/rivals", "envs"),
 }
 
 
-def train_ours(
-    task: Task, config: PPOConfig, total_steps: int, seed: int
-) -> Callable[[Array], Array]:
-    env = _vector_env(task.name, task.copies)
-    agent = train(env, config, total_steps=total_steps, seed=seed).agent
-    rng = np.random.default_rng(seed)
-    return lambda observation: agent.act(observation, rng, deterministic=True)
-
-
-def train_theirs(task: Task, total_steps: int, seed: int) -> Callable[[Array], Array]:
-    env = make_vec_env(task.name, n_envs=task.copies, seed=seed)
-    model = PPO("MlpPolicy", env, seed=seed, device="cpu", **task.theirs())
-    model.learn(total_steps)
-    return lambda observation: np.asarray(model.predict(observation, deterministic=True)[0])
-
-
-def mean_return(name: str, act: Callable[[Array], Array]) -> float:
-    """Return the mean undiscounted return of the first episode of each of 100 copies."""
-    env = _vector_env(name, EPISODES)
-    observation, _ = env.reset(seed=EVALUATION_SEED)  # copy i is seeded with this plus i
-    total, running = np.zeros(EPISODES), np.ones(EPISODES, bool)
-    while running.any():
-        observation, reward, terminated, truncated, _ = env.step(act(observation))
-        total += reward * running
-        running &= ~(terminated | truncated)
-    return float(total.mean())
+def cells_for(row: str, learner: str, *, again: bool, name: str) -> Cells:
+    """The kept trainings of a learner: theirs stay valid when our core changes."""
+    depends = PEER_DEPENDS_ON if learner == PEER else OURS_DEPENDS_ON
+    return cells_of(name, depends[row in TASKS], again=again)
 
 
 def compare(ours: Array, theirs: Array, rng: np.random.Generator) -> dict[str, Any]:
@@ -139,68 +152,121 @@ def _iqm(returns: Array) -> Array:
     return np.asarray(stats.trim_mean(returns, 0.25, axis=-1))
 
 
-def _vector_env(name: str, copies: int) -> VectorEnv:
-    return gym.make_vec(
-        name,
-        num_envs=copies,
-        vectorization_mode="sync",
-        vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
-    )
+def trained(learner: Learner, seed: int) -> dict[str, float]:
+    """The return, and how long training and judging took."""
+    began = time.perf_counter()
+    reached = learner(seed)
+    return {"return": reached, "seconds": round(time.perf_counter() - began, 1)}
 
 
-def measure(task: Task, seeds: list[int], steps: int) -> dict[str, Any]:
-    """Train with every learner and seed and return returns, times and comparisons."""
-    configs = {"ours": task.ours()}
-    if not task.anneal:
-        configs["ours_annealed"] = replace(task.ours(), anneal_learning_rate=True)
-    learners: dict[str, Callable[[int], Callable[[Array], Array]]] = {
-        name: partial(train_ours, task, config, steps) for name, config in configs.items()
-    }
-    learners["stable_baselines3"] = partial(train_theirs, task, steps)
-    returns: dict[str, list[float]] = {name: [] for name in learners}
-    seconds: dict[str, list[float]] = {name: [] for name in learners}
-    for seed in seeds:
-        for name, learner in learners.items():
-            began = time.perf_counter()
-            act = learner(seed)
-            seconds[name].append(time.perf_counter() - began)
-            returns[name].append(mean_return(task.name, act))
-            print(f"{task.name} seed {seed} {name}: {returns[name][-1]:.1f}", flush=True)
-    theirs = np.array(returns["stable_baselines3"])
-    return {
-        "steps": steps,
-        "copies": task.copies,
-        "settings": {name: config.as_values() for name, config in configs.items()},
+def summary(
+    found: Mapping[str, Mapping[int, Mapping[str, float]]], settings: Mapping[str, Any], gated: bool
+) -> dict[str, Any]:
+    """The row of the results file from every learner's trainings by seed."""
+    seeds = sorted(set.intersection(*(set(by_seed) for by_seed in found.values())))
+    returns = {name: [by_seed[s]["return"] for s in seeds] for name, by_seed in found.items()}
+    row: dict[str, Any] = {"settings": dict(settings), "gated": gated, "seeds": seeds}
+    if not seeds:
+        return row
+    theirs = np.array(returns[PEER])
+    return row | {
         "returns": returns,
         "interquartile_means": {name: float(_iqm(np.array(r))) for name, r in returns.items()},
-        "median_seconds": {name: round(float(np.median(s)), 1) for name, s in seconds.items()},
+        "median_seconds": {
+            name: float(np.median([by_seed[s]["seconds"] for s in seeds]))
+            for name, by_seed in found.items()
+        },
         "against_stable_baselines3": {
-            name: compare(np.array(returns[name]), theirs, np.random.default_rng(0))
-            for name in configs
+            name: compare(np.array(r), theirs, np.random.default_rng(0))
+            for name, r in returns.items()
+            if name != PEER
         },
     }
 
 
+def fault_of(row: Mapping[str, Any], seeds: Sequence[int]) -> str | None:
+    """What is wrong with a row: it failed, seeds are missing, or ours is below and it is gated."""
+    if "failed" in row:
+        return str(row["failed"])
+    missing = sorted(set(seeds) - set(row["seeds"]))
+    if missing:
+        return f"seeds {missing} are missing"
+    if row["gated"] and not row["against_stable_baselines3"]["ours"]["not_below"]:
+        return f"below stable-baselines3: {row['against_stable_baselines3']['ours']}"
+    return None
+
+
+def kept_row(name: str, steps: int | None, results: str) -> dict[str, Any]:
+    """The row as far as its trainings are kept."""
+    try:
+        learners, settings, gated = row_of(name, steps)
+    except (ImportError, gym.error.Error) as error:
+        return {"failed": str(error), "gated": True, "seeds": []}
+    found: dict[str, dict[int, dict[str, float]]] = {learner: {} for learner in learners}
+    for learner, by_seed in found.items():
+        cells = cells_for(name, learner, again=False, name=results)
+        for seed in SEEDS:
+            one = cells.kept(f"{name} {learner} {seed}", settings)
+            if one is not None:
+                by_seed[seed] = one
+    return summary(found, settings, gated)
+
+
+def measure(name: str, seed: int, options: argparse.Namespace) -> str | None:
+    """Train everyone on one row with one seed, or what of it is not kept; return what failed."""
+    try:
+        learners, settings, _ = row_of(name, options.steps)
+        for learner, work in learners.items():
+            cells = cells_for(name, learner, again=options.again, name=options.name)
+            one = cells.measured(f"{name} {learner} {seed}", settings, partial(trained, work, seed))
+            print(f"{name} seed {seed} {learner}: {one['return']:.4g}, {one['seconds']} s")
+            sys.stdout.flush()
+    except (ImportError, gym.error.Error) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
-    parser.add_argument("--steps", type=int, help="of each training; default: the task's own")
-    parser.add_argument("--name", default="reference_returns", help="of the results file")
-    arguments = parser.parse_args()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS), help="rows to train")
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), choices=SEEDS)
+    parser.add_argument("--steps", type=int, help="of each training; default: the row's own")
+    parser.add_argument("--again", action="store_true", help="train anew what is kept")
+    parser.add_argument("--name", default=NAME, help="of the results file")
+    options = parser.parse_args()
     torch.set_num_threads(1)  # for both alike: two threads are slower on networks this small
-    result = {
-        name: measure(TASKS[name], arguments.seeds, arguments.steps or TASKS[name].total_steps)
-        for name in arguments.tasks
-    }
     config = {
         "claim": "not below stable-baselines3's PPO beyond the paired 95 % interval",
-        "seeds": arguments.seeds,
+        "seeds": list(SEEDS),
+        "steps": options.steps,
         "evaluation_episodes": EPISODES,
         "evaluation_first_seed": EVALUATION_SEED,
-        "stable_baselines3": version("stable-baselines3"),
+        PEER: _version("stable-baselines3"),
     }
-    write_result(arguments.name, config, result)
+    failed: dict[str, str] = {}
+    rows: dict[str, dict[str, Any]] = {}
+    for seed in options.seeds:
+        for name in options.only:
+            fault = None if name in failed else measure(name, seed, options)
+            if fault is not None:
+                failed[name] = fault
+            rows = {row: kept_row(row, options.steps, options.name) for row in ROWS}
+            for broken, why in failed.items():
+                rows[broken]["failed"] = why
+            write_result(options.name, config, rows)
+    faults = {name: fault_of(rows[name], options.seeds) for name in options.only}
+    told = [f"{name}: {fault}" for name, fault in faults.items() if fault is not None]
+    if told:
+        sys.exit("\n".join(told))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "missing"
 
 
 if __name__ == "__main__":

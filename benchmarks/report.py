@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ppo_marketing.ppo.checkpoint import write_atomically
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -39,6 +41,7 @@ def write_result(name: str, config: Mapping[str, Any], result: Any) -> Path:
     }
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+    # Whole or not at all: two processes may share the work of one benchmark.
+    write_atomically(path, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
     print(f"written: benchmarks/results/{path.name}")
     return path
