@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -23,9 +22,6 @@ from typing import Any
 from benchmarks.cells import Cells, cells_of
 from benchmarks.report import RESULTS, write_result
 from benchmarks.throughput.bars import at_most
-
-# An idle thread that spins takes the core from one that works; read when the libraries load.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 NAME = "throughput"
 SOURCES = (

@@ -34,7 +34,7 @@ def peak_mb() -> int:
     """The peak so far; not getrusage's, which is inherited from the process that started this."""
     status = Path("/proc/self/status").read_text()
     [peak] = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
-    return round(int(peak) / 1024)
+    return round(int(peak) * 1024 / 1e6)  # the file says kB and means KiB
 
 
 def run(copies: int, rollout_steps: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,38 @@ def test_a_lower_bound_is_marked_as_one() -> None:
     table = page.quality_table(part)
     assert "| ours | 0.50 | 1.0 | 4,096 | 5 of 5 |" in table
     assert "| theirs | ≥ 50.00 | 100.0 | 400,000 | 2 of 5 |" in table
+
+
+def test_tables_say_what_was_measured() -> None:
+    rates = {OURS: [100.0], NATIVE: [10.0]}
+    layouts = page.layouts_table({"rows": {"small": summary_of_rates(rates)}})
+    assert "| ours | 100 | 1.00 |" in layouts
+    assert f"| {NATIVE} | 10 | 10.00 |" in layouts
+    stages = page.stages_table(
+        {
+            "cpu_seconds": {"environment": 1.0, "update": 3.0},
+            "total": 4.0,
+            "products": 2.0,
+            "flops_per_step": 253_184,
+            "flops_per_second": 95e9,
+        }
+    )
+    assert "| update | 3.000 | 75% |" in stages
+    assert "| matrix products alone | 2.000 | 50% |" in stages
+    memory = page.memory_table({"rows": {"x": {"imported": 4, "with_market": 8, "peak": 1_009}}})
+    assert "| x | 4 | 8 | 1,009 |" in memory
+    engines = page.engines_table(quality.summary_of_engines([0.99, 0.98], [0.99, 0.98]))
+    assert "| 2 | 98.000% | 98.000% |" in engines
+
+
+def test_the_picture_is_drawn_from_the_file_alone(tmp_path: Path) -> None:
+    names = (quality.OURS, quality.NATIVE, quality.DEFAULT)
+    rows = {name: {"curves": curves(2.0, 10, 0.8, 0.9)} for name in names}
+    small = summary_of_rates({OURS: [100.0], NATIVE: [10.0], JAX: [50.0]})
+    large = summary_of_rates({OURS: [200.0], NATIVE: [20.0]})
+    path = tmp_path / "images" / "throughput.png"
+    page.draw({"target": 0.85, "rows": rows}, {"small": small, "large": large}, path)
+    assert path.stat().st_size > 10_000
 
 
 def test_their_arguments_are_our_settings() -> None:
