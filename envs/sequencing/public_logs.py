@@ -27,6 +27,8 @@ CDNOW_SHIFT_WEEKS = 313
 _CONSENT = "consent is not in the data: {} is taken as allowed for everybody who was contacted"
 _NO_PROPENSITY = "no propensities, and targeting was not randomised"
 
+_ORDER = ["signup", "contact", "open", "click", "purchase"]  # of events at the same time
+
 
 def open_complete_journey(path: Path, _options: Mapping[str, int], problems: Problems) -> RawLog:
     """Mailings at their campaign's start, redemptions as clicks, baskets as purchases."""
@@ -58,7 +60,6 @@ def open_complete_journey(path: Path, _options: Mapping[str, int], problems: Pro
     UNION ALL
     SELECT min(timestamp), customer_id, 'signup', NULL, NULL, NULL, NULL, true
     FROM events GROUP BY customer_id
-    ORDER BY 1, event DESC
     """
     notes = (
         _NO_PROPENSITY,
@@ -94,7 +95,7 @@ def open_detailing(path: Path, _options: Mapping[str, int], problems: Problems) 
       SELECT TIMESTAMP '{PERIOD_START}', id, 'signup', NULL, NULL FROM months WHERE month = 0)
     SELECT strftime(t, '%Y-%m-%dT%H:%M:%S') AS timestamp, id AS customer_id, event, channel, value,
            CASE WHEN event = 'signup' THEN true END AS consent_call
-    FROM events ORDER BY t, event DESC
+    FROM events
     """
     notes = (
         _NO_PROPENSITY,
@@ -126,7 +127,6 @@ def open_cdnow(path: Path, _options: Mapping[str, int], problems: Problems) -> R
     SELECT timestamp, customer_id, 'purchase' AS event, NULL::VARCHAR AS channel, value FROM bought
     UNION ALL
     SELECT min(timestamp), customer_id, 'signup', NULL, NULL FROM bought GROUP BY customer_id
-    ORDER BY 1, event DESC
     """
     notes = (
         "no contacts: purchase rhythm and value only; several purchases of a day count as one",
@@ -182,7 +182,7 @@ def open_starbucks(path: Path, _options: Mapping[str, int], problems: Problems) 
     UNION ALL
     SELECT strftime(strptime(joined, '%Y%m%d'), '%Y-%m-%dT00:00:00'), person, 'signup', NULL, NULL,
            NULL, NULL, true
-    FROM people ORDER BY 1, event
+    FROM people
     """
     notes = (
         "simulated by its own statement: good for plumbing, says nothing of real customers",
@@ -274,12 +274,18 @@ def _queried(
     files: tuple[Path, ...],
     problems: Problems,
 ) -> RawLog:
-    """The rows of a query over the published tables."""
+    """The rows of a query over the published tables, in one order whatever the threads did.
+
+    By time; at the same time what comes first in `_ORDER`, then by customer and content.
+    """
     with duckdb.connect(":memory:", config={"threads": 2}) as connection:
         for name, table in tables.items():
             connection.register(name, table)
         try:
-            rows = connection.sql(sql).to_arrow_table()
+            found = connection.sql(sql)
+            rest = ", ".join(name for name in found.columns if name not in ("timestamp", "event"))
+            order = f"timestamp, list_position({_ORDER}, event), {rest}"
+            rows = found.order(order).to_arrow_table()
         except duckdb.Error as error:
             problems.refuse_file(
                 f"tables that do not hold what this format holds ({str(error).splitlines()[0]})",

@@ -242,12 +242,16 @@ def run_epochs(
     """
     batches, done, epoch = len(edges) - 1, 0, 0
     scaling = np.empty(2)
+    # True and 0, but not as constants: for those numba would compile `sweep` and all below it anew.
+    learn, first_lane = batches > 0, 0 * batches
     for epoch in range(len(order)):
         for done in range(1, batches + 1):
             index = order[epoch, edges[done - 1] : edges[done]]
             scaling[0], scaling[1] = advantage_scaling(objective, rows.advantage, index)
             lanes = lanes_of(len(index))
-            sweep(flat, model, rows, objective, index, scaling, True, scratch, 0, lanes)
+            sweep(
+                flat, model, rows, objective, index, scaling, learn, scratch, first_lane, lanes
+            )  # fmt: skip
             finite = finish(objective, len(index), scratch, gradient, measured[done - 1])
             if epoch == 0 and done == 1:
                 measured[batches] = measured[0]
