@@ -88,7 +88,7 @@ class Line:
 LINES = (
     Line("complete_journey", "complete_journey", 3, (500, 1000), (0.4, 0.55), (200, 500),
          frozenset({"trajectories: two-sample AUC", "effect: not enough in the log"})),
-    Line("bayesm_marketing", "detailing", 1, (2000, 3000), (0.1, 0.2), (1400, 2300),
+    Line("bayesm_marketing", "detailing", 1, (2000, 3000), (0.1, 0.3), (1400, 2300),
          frozenset({"baskets: value", "effect: not enough in the log"})),
     Line("starbucks_simulated", "starbucks", 6, (18_000, 26_000), (0.04, 0.08), (13_000, 19_000),
          frozenset({"trajectories: not enough in the log", "effect: not enough in the log"})),
