@@ -20,7 +20,8 @@ LARGEST_ERROR = 1.0  # twice the limit: beyond it one bad measurement would wind
 class PIDLagrangian(Checked):
     """Keep what an episode costs within a limit by a price λ that a PID controller sets.
 
-    J = mean episode total of `kpi`, or total of `kpi` / total of `per`;  Δ = J / limit - 1 <= 1
+    J = mean episode total of `kpi`, or total of `kpi` / total of `per`
+    Δ = J / ((1 - margin) limit) - 1, at most 1
     I ← max(0, I + k_I Δ);  λ = max(0, k_P Δ + I + k_D max(0, Δ - Δ_previous))
     reward ← (r - λ c) / (1 + λ),  c summing to J / limit over an episode, less 1 for a ratio
 
@@ -39,6 +40,8 @@ class PIDLagrangian(Checked):
     """In units of `kpi` an episode, or of `kpi` per unit of `per`."""
     per: str | None = None
     """The KPI below the line, such as clicks, where the limit is on a ratio (a CPA)."""
+    margin: float = 0.1
+    """What training aims below the limit, as a share of it: use swings about what is aimed at."""
     proportional: float = 0.5
     """k_P."""
     integral: float = 0.03
@@ -58,6 +61,7 @@ class PIDLagrangian(Checked):
         gains = (self.proportional, self.integral, self.derivative)
         require(
             ("limit", self.limit, 0.0 < self.limit < math.inf, "positive"),
+            ("margin", self.margin, 0.0 <= self.margin < 1.0, "0 or more and below 1"),
             ("per", self.per, self.per != self.kpi, f"another KPI than {self.kpi!r}"),
             *(
                 (name, gain, 0.0 <= gain < math.inf, "zero or more")
@@ -94,7 +98,8 @@ class PIDLagrangian(Checked):
 
     def updated(self, totals: Floats) -> Self:
         """Return the constraint with its price for the next updates, given ended episodes."""
-        error = min(self.violation(totals), LARGEST_ERROR)
+        used = 1.0 + self.violation(totals)
+        error = min(used / (1.0 - self.margin) - 1.0, LARGEST_ERROR)
         accumulated = max(0.0, self.accumulated + self.integral * error)
         rise = 0.0 if self.error is None else max(0.0, error - self.error)
         price = max(0.0, self.proportional * error + accumulated + self.derivative * rise)

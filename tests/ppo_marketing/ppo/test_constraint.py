@@ -13,7 +13,7 @@ from ppo_marketing.ppo.constraint import PIDLagrangian
 
 
 def volume(**gains: Any) -> PIDLagrangian:
-    return PIDLagrangian(kpi="contacts", limit=4.0, **gains)
+    return PIDLagrangian(**{"kpi": "contacts", "limit": 4.0, "margin": 0.0, **gains})
 
 
 def test_the_price_follows_the_three_terms_by_hand() -> None:
@@ -30,6 +30,14 @@ def test_without_its_other_terms_it_is_the_plain_lagrangian() -> None:
     for total, price in [(6.0, 0.05), (6.0, 0.10), (2.0, 0.05), (0.0, 0.0), (0.0, 0.0)]:
         plain = plain.updated(np.array([[total]]))
         assert plain.price == pytest.approx(price)
+
+
+def test_it_aims_below_the_limit_by_the_margin_and_violations_stay_those_of_the_limit() -> None:
+    wary = volume(margin=0.2)
+    at_the_limit = np.array([[4.0]])
+    assert wary.violation(at_the_limit) == 0.0
+    assert wary.updated(at_the_limit).error == pytest.approx(0.25)
+    assert wary.updated(np.array([[3.2]])).error == pytest.approx(0.0)
 
 
 def test_one_absurd_measurement_does_not_wind_the_integral_up() -> None:
