@@ -17,6 +17,16 @@ from ppo_marketing.ppo.run import Resumable
 Array = NDArray[Any]
 
 
+BEYOND_LIMIT = -1000.0
+"""Below any share of a ceiling: what validation gives to a policy that breaks the limit, less by
+how much."""
+
+
+def keeps_limit(score: float) -> bool:
+    """Whether a validation score is a share of the ceiling, not a distance beyond the limit."""
+    return score > BEYOND_LIMIT
+
+
 class PricedVectorEnv(VectorWrapper):
     """The same copies, their rewards less the price of the limited amounts in `infos["kpis"]`.
 

@@ -21,7 +21,7 @@ from envs.core.log import LogError, LogTable, read_log
 from envs.core.vector import RegretVectorEnv, WorldVectorEnv
 from envs.core.world import Array, HindsightWorld, World
 from ppo_marketing.config import EvaluationSection, LogSection, TrainingSection, build
-from ppo_marketing.constrained import PricedVectorEnv
+from ppo_marketing.constrained import BEYOND_LIMIT, PricedVectorEnv
 from ppo_marketing.errors import IntegrityError, UserError
 from ppo_marketing.evaluation import (
     Evidence,
@@ -56,10 +56,6 @@ from ppo_marketing.ppo.train import TrainResult, train
     TUNE,
     UNTRAINED,
 ) = range(100, 108)
-
-
-# Below any share of a ceiling: what validation gives to policies that break a limit.
-BEYOND_LIMIT = -1000.0
 
 
 def stream(seed: int, purpose: int) -> np.random.Generator:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from envs.core.decision import Calibration, Decision
 from envs.core.fidelity import FidelityReport
+from ppo_marketing.constrained import keeps_limit
 from ppo_marketing.evaluation import Estimate, Evidence, Judgement, Row
 from ppo_marketing.ppo.run import TrainingRow
 
@@ -165,7 +166,15 @@ def conclusion(evidence: Evidence) -> str:
     )
 
 
-def fidelity_table(report: FidelityReport) -> Table:
+def fidelity_finding(report: FidelityReport) -> str:
+    """How many of the checks passed, in a sentence."""
+    passed, checks = len(report.checks) - len(report.failures), len(report.checks)
+    if report.passed:
+        return f"The simulator passed all {checks} checks on what was held out of its fit."
+    return f"The simulator passed {passed} of {checks} checks on what was held out of its fit."
+
+
+def fidelity_table(report: FidelityReport, *, failures_only: bool = False) -> Table:
     """One row a check: value, what is allowed, verdict."""
     passed = len(report.checks) - len(report.failures)
     table = Table(
@@ -176,7 +185,7 @@ def fidelity_table(report: FidelityReport) -> Table:
     )
     for column in ("check", "value", "allowed", "n", "verdict"):
         table.add_column(column, justify="left" if column == "check" else "right")
-    for check in report.checks:
+    for check in report.failures if failures_only else report.checks:
         table.add_row(
             check.name,
             f"{check.value:.4g}",
@@ -359,10 +368,19 @@ def evidence_figure(evidence: Evidence) -> Figure:
     return figure
 
 
+def reached(score: float, decision: Decision) -> str:
+    """What the update that was chosen earned where it was chosen."""
+    if not keeps_limit(score):
+        return "no update kept within the limit where it was validated"
+    return f"{score:.4f} of the ceiling on its validation {decision.episode}s"
+
+
 def training_figure(history: Sequence[TrainingRow]) -> Figure:
     """The validation score against seconds of training."""
     scored = {
-        row.seconds: row.validation_score for row in history if row.validation_score is not None
+        row.seconds: row.validation_score
+        for row in history
+        if row.validation_score is not None and keeps_limit(row.validation_score)
     }
     figure = _figure(1)
     panel = figure.axes[0]

@@ -99,14 +99,16 @@ def _run_and_show(config: RunConfig, json: bool) -> None:
     if json:
         show_judgement(summary.judgement, card, True)
         return
-    print_table(report.fidelity_table(summary.calibration.fidelity))
-    if not summary.calibration.fidelity.passed:
+    fidelity = summary.calibration.fidelity
+    typer.echo(f"{report.fidelity_finding(fidelity)} The report lists each.")
+    if not fidelity.passed:
+        print_table(report.fidelity_table(fidelity, failures_only=True))
         typer.echo(report.unsupported(summary.calibration, config.accept_failed_fidelity))
     show_judgement(summary.judgement, card, False)
     best = summary.training.best_score
     typer.echo(
         f"\ntrained in {summary.seconds_of_training:.0f} s"
-        + ("" if best is None else f" to {best:.4f} of the ceiling on its validation days")
+        + ("" if best is None else f": {report.reached(best, card)}")
         + f"\nreport    {summary.output / 'report.md'}"
         f"\npolicy    {summary.output / 'policy'}"
         f"\nevidence  {summary.output / 'evidence.json'}"

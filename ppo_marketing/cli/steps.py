@@ -127,7 +127,8 @@ def train(
     json: Json = False,
 ) -> None:
     """Train PPO through a calibrated simulator; run again to resume."""
-    from ppo_marketing import jobs
+    from ppo_marketing import jobs, report
+    from ppo_marketing.constrained import keeps_limit
 
     config = config_from(
         config_file,
@@ -138,21 +139,23 @@ def train(
         environment=named_values(setting),
         accept_failed_fidelity=accept_failed_fidelity,
     )
-    result = jobs.train_only(jobs.decision_named(config.decision), calibration, config, reporter())
-    last = result.history[-1]
+    card = jobs.decision_named(config.decision)
+    result = jobs.train_only(card, calibration, config, reporter())
+    last, best = result.history[-1], result.best_score
+    assert best is not None, "training validates"
     found = {
         "policy": str(config.output / "policy"),
         "steps": last.steps,
         "seconds": last.seconds,
         "steps_per_second": last.steps / last.seconds,
-        "validation_share_of_ceiling": result.best_score,
+        "validation_share_of_ceiling": best if keeps_limit(best) else None,
         "best_update": result.best_update,
     }
     show(
         json,
         found,
         f"{last.steps:,} steps in {last.seconds:.1f} s; the best update was {result.best_update} "
-        f"of {last.update} with {result.best_score:.4f} of the ceiling on validation days\n"
+        f"of {last.update}: {report.reached(best, card)}\n"
         f"the policy is in {config.output / 'policy'}",
     )
 

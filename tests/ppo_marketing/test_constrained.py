@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,13 +11,14 @@ import pytest
 
 from envs import load_decision
 from envs.core.vector import WorldVectorEnv
-from ppo_marketing import pipeline
-from ppo_marketing.config import TrainingSection
-from ppo_marketing.constrained import PricedVectorEnv
+from ppo_marketing import jobs, pipeline
+from ppo_marketing.config import TrainingSection, load_config
+from ppo_marketing.constrained import BEYOND_LIMIT, PricedVectorEnv, keeps_limit
 from ppo_marketing.errors import UserError
-from ppo_marketing.evaluation import play
+from ppo_marketing.evaluation import Limit, play
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.ppo.constraint import PIDLagrangian
+from ppo_marketing.progress import SilentReporter
 
 CARD = load_decision("personalization")
 SHOWN = PIDLagrangian(kpi="impressions", limit=0.5, integral=0.1)  # every visit shows one item
@@ -35,6 +38,24 @@ def test_the_price_moves_once_as_many_episodes_ended_as_there_are_copies() -> No
     assert env.constraint.price == pytest.approx(0.5 + 0.1)
     charged = env.step(np.zeros(4, int))[1]
     assert (charged < free.min()).all()
+
+
+def test_what_is_used_is_measured_over_the_last_episodes_worth_of_steps() -> None:
+    """Contacts in the first half of a programme, none in the second: the phase must not matter."""
+    card = load_decision("sequencing")
+    settings = replace(card.sample_settings(), horizon_weeks=8, caps={})
+    world: Any = card.true_world("default", 50, settings, np.random.default_rng(0))
+    limit = PIDLagrangian(kpi="contacts", limit=100.0)
+    env = PricedVectorEnv(WorldVectorEnv(world, 16), limit, every=3)
+    env.reset(seed=0)
+    made = []
+    for week in range(40):
+        action = np.full(16, 1 if week % 8 < 4 else 0)
+        made.append(env.step(action)[4]["kpis"]["contacts"].mean())
+    measured = [100.0 * (1.0 + error) for error, _ in env.paid]
+    weeks = range(9, 41, 3)  # every third, once the first programmes of eight weeks have ended
+    assert measured == pytest.approx([sum(made[week - 8 : week]) for week in weeks])
+    assert min(measured) > 1.0
 
 
 def test_a_priced_environment_goes_on_exactly_where_it_was_saved() -> None:
@@ -69,8 +90,9 @@ def test_policies_within_the_limit_rank_above_all_beyond_it() -> None:
         return pipeline.validation(CARD, world, 50, 0, limited)(actor)
 
     assert score(1.0) == pipeline.validation(CARD, world, 50, 0)(actor)
-    assert score(0.5) == pytest.approx(pipeline.BEYOND_LIMIT - 1.0)
+    assert score(0.5) == pytest.approx(BEYOND_LIMIT - 1.0)
     assert score(0.25) < score(0.5) < score(1.0)
+    assert [keeps_limit(score(limit)) for limit in (0.25, 0.5, 1.0)] == [False, False, True]
 
 
 def test_a_limited_training_ends_within_its_limit_where_an_unlimited_one_does_not() -> None:
@@ -96,3 +118,25 @@ def test_a_limited_training_ends_within_its_limit_where_an_unlimited_one_does_no
     limit = PIDLagrangian(kpi="contacts", limit=60.0)
     assert contacts(None) > 1.5 * limit.limit
     assert 0.3 * limit.limit < contacts(limit) <= 1.05 * limit.limit
+
+
+def test_the_limit_goes_with_the_policy_and_is_told_wherever_it_is_judged(tmp_path: Path) -> None:
+    given: dict[str, Any] = {
+        "decision": "personalization",
+        "project": tmp_path,
+        "log": {"days": 6},
+        "evaluation": {"episodes": 100, "bootstrap": 100},
+        "accept_failed_fidelity": "a test of the limit, not of the simulator",
+    }
+    training: dict[str, Any] = {"total_steps": 20_000, "episodes": 500, "validation_episodes": 100}
+    training["constraint"] = {"kpi": "impressions", "limit": 0.5}
+    config = load_config(None, {**given, "output": tmp_path / "run", "training": training})
+    done = jobs.run_line(config, SilentReporter())
+    assert done.judgement.limit == Limit("impressions", None, 0.5, 1.0, 1.0)  # one item a visit
+    assert not keeps_limit(done.training.best_score or 0.0)
+    assert "100.0 % BEYOND it" in (done.output / "report.md").read_text()
+    again = jobs.evaluate_only(
+        CARD, done.output / "calibration", done.output / "policy",
+        load_config(None, {**given, "output": tmp_path / "again"}), SilentReporter(),
+    )  # fmt: skip
+    assert again.limit == done.judgement.limit

@@ -12,6 +12,7 @@ from rich.console import Console
 from envs import load_decision
 from envs.core.fidelity import Check, FidelityReport
 from ppo_marketing import report
+from ppo_marketing.constrained import BEYOND_LIMIT
 from ppo_marketing.evaluation import Evidence, Judgement, Limit, Played, judge_played
 
 CARD = load_decision("bidding")
@@ -105,7 +106,12 @@ def test_the_fidelity_table_counts_what_passed() -> None:
         Check(name=name, value=value, low=0.0, high=0.2, n=30, unit="days", meaning="a distance")
         for name, value in [("prices", 0.1), ("clicks", 0.5)]
     )
-    assert "1 of 2 checks passed" in shown(report.fidelity_table(FidelityReport(checks=checks)))
+    found = FidelityReport(checks=checks)
+    assert "1 of 2 checks passed" in shown(report.fidelity_table(found))
+    assert "passed 1 of 2 checks" in report.fidelity_finding(found)
+    failed = shown(report.fidelity_table(found, failures_only=True))
+    assert "clicks" in failed
+    assert "prices" not in failed
 
 
 def test_the_optimism_is_told_as_a_share_and_in_value() -> None:
@@ -120,6 +126,11 @@ def test_the_optimism_is_told_as_a_share_and_in_value() -> None:
 def test_too_much_optimism_is_called_so() -> None:
     there, here = evidence([19.0], [8.0], [20.0]), evidence([16.0], [15.0], [20.0])
     assert "TOO MUCH" in report.optimism(Judgement(later=here, logged=None, earlier=there))
+
+
+def test_where_no_update_kept_the_limit_no_share_is_made_up() -> None:
+    assert report.reached(0.5, CARD) == "0.5000 of the ceiling on its validation days"
+    assert "no update kept within the limit" in report.reached(BEYOND_LIMIT - 0.2, CARD)
 
 
 def test_a_limit_is_told_with_what_is_used_and_what_to_do_where_it_is_not_held() -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from envs import load_decision
 from envs.core.log import LogTable, read_log
 from envs.personalization.best_slate import best_choice_value
 from envs.personalization.choice import chances, competition
@@ -26,7 +27,10 @@ from envs.personalization.sample_log import generate_log
 from envs.personalization.settings import PersonalizationSettings
 from envs.personalization.slates import Slates, slates_of
 from envs.personalization.world import PersonalizationWorld
+from ppo_marketing.config import load_config
 from ppo_marketing.evaluation import play
+from ppo_marketing.jobs.logs import prepare
+from ppo_marketing.progress import SilentReporter
 from tests.envs.personalization.test_response_fit import no_guess
 from tests.support.personalization import small_sessions, small_visits
 
@@ -173,6 +177,20 @@ def test_the_fit_finds_the_choice_and_independent_clicks_would_not(
     guess = no_guess(visits.x.shape[1])
     own = fit_response(rows, guess, 3).bias(guess)
     assert (own - truth.model.bias[0]).mean() < -0.2, "neighbours take their share of the clicks"
+
+
+def test_a_sample_of_pages_is_played_as_pages_without_being_asked(tmp_path: Path) -> None:
+    config = load_config(
+        None,
+        {
+            "decision": "personalization",
+            "project": tmp_path,
+            "output": tmp_path / "run",
+            "log": {"preset": "slates", "days": 2},
+        },
+    )
+    settings = prepare(load_decision("personalization"), config, SilentReporter()).settings
+    assert (settings.slots, settings.one_choice) == (3, True)
 
 
 def test_a_log_of_pages_says_so_itself_and_is_believed(

@@ -53,6 +53,25 @@ def test_the_detailing_panel_is_calls_and_prescriptions_by_month(
     assert (log.last - log.first).days // 7 == 22
 
 
+def test_events_at_the_same_time_come_in_one_order_whatever_the_threads_did(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    log = read(shared_data / "bayesm_marketing", "detailing", tmp_path)
+    columns = log.arrays(["timestamp", "event", "customer_id"])
+    place = {name: i for i, name in enumerate(("signup", "contact", "open", "click", "purchase"))}
+    rows = [
+        (stamp, place[event], customer)
+        for stamp, event, customer in zip(
+            columns["timestamp"].astype("int64").tolist(),
+            columns["event"].astype(str).tolist(),
+            columns["customer_id"].astype(str).tolist(),
+            strict=True,
+        )
+    ]
+    assert rows == sorted(rows)
+    assert len(set(columns["timestamp"].tolist())) < len(rows)
+
+
 def test_cdnow_is_purchases_alone_from_which_no_contact_can_be_learned(
     shared_data: Path, tmp_path: Path
 ) -> None:
