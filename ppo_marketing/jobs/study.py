@@ -68,6 +68,9 @@ def suggested(trial: optuna.Trial, given: Given, *, continuous: bool) -> dict[st
         "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True),
         "gae_lambda": trial.suggest_float("gae_lambda", 0.5, 1.0),
         "entropy_coefficient": trial.suggest_float("entropy_coefficient", 0.0, 0.05),
+        "normalise_observations": trial.suggest_categorical(
+            "normalise_observations", [True, False]
+        ),
         "trust_region": {"kind": "clip", "low": epsilon, "high": epsilon},
     }
     if continuous:
@@ -153,6 +156,7 @@ def as_suggested(given: Given, continuous: bool) -> dict[str, Any]:
         "learning_rate": ppo.learning_rate,
         "gae_lambda": ppo.gae_lambda,
         "entropy_coefficient": ppo.entropy_coefficient,
+        "normalise_observations": ppo.normalise_observations,
         "clip": getattr(ppo.trust_region, "high", None),
     }
     if continuous:
