@@ -29,7 +29,8 @@ class SequencingEnv(WorldEnv):
     ## Action Space
     `Discrete(1 + contacts)`: 0 is no contact, the others the menu's channel x offer; in the
     generator e-mail, e-mail with coupon, letter. `info["action_mask"]` says what consent, frequency
-    caps, quiet weeks and capacity allow; an action that is not allowed becomes no contact.
+    caps, quiet weeks and capacity allow; an action that is not allowed becomes no contact. A
+    channel's shared budget is a price here, not a mask: only a list of many customers is cut at it.
 
     ## Observation Space
     `Box(0, 1, (n,), float32)`, known before the decision, in this order:

@@ -192,7 +192,8 @@ class SequencingWorld:
         """One week under `control [n]`; nothing is drawn from `rng`, luck is the customer's.
 
         The copies are one list of customers in the same week: of a channel with a shared budget
-        they get no more contacts than it has, those with the largest gain of the week first.
+        they get no more contacts than it has, those with the largest gain of the week first. One
+        customer alone is no list, and is never cut.
         """
         after = SequencingState._make(column.copy() for column in state)
         n = len(after.step)
@@ -214,7 +215,8 @@ class SequencingWorld:
         self, state: SequencingState, control: NDArray[np.int64]
     ) -> NDArray[np.int64]:
         """`control [n]` without the contacts for which a channel's budget has no room."""
-        if not self.settings.channel_budgets:
+        # A budget is a share of many customers: rounded down to one, it would shut its channel.
+        if not self.settings.channel_budgets or len(control) == 1:
             return control
         n, rows = len(control), np.arange(len(control))
         capacity = np.full(len(self.menu.channels), n)
@@ -230,7 +232,10 @@ class SequencingWorld:
     def step_into(
         self, state: SequencingState, action: Array, rng: Generator, out: StepBuffers
     ) -> None:
-        """Compiled agent step in place; copies whose programme ended begin another customer's."""
+        """Compiled agent step in place; copies whose programme ended begin another customer's.
+
+        No budget is cut: the copies are in different weeks, so that they are no list.
+        """
         n = len(state.step)
         ended = out.truncated if self.terms.truncated else out.terminated
         other = out.terminated if self.terms.truncated else out.truncated

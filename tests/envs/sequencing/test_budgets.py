@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -114,3 +115,9 @@ def test_budgets_that_are_none_are_refused(budget: float) -> None:
 def test_a_budget_for_a_channel_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValueError, match=r"channel_budgets names 'fax'.*email, letter"):
         make_world(days=2, channel_budgets={"fax": 0.1})
+
+
+def test_one_customer_alone_is_not_cut_at_a_share_of_many() -> None:
+    env = gymnasium.make("marketing/Sequencing-v0", channel_budgets={"email": EMAIL}, **YEAR)
+    env.reset(seed=0)
+    assert env.step(np.int64(1))[4]["kpis"]["contacts"] == 1.0
