@@ -33,7 +33,7 @@ def budget_prices(
     capacity: Floats,
     *,
     step: float,
-    rounds: int = 40,
+    rounds: int,
 ) -> Floats:
     """The prices `[C]` at which `used(price) [C]` contacts meet the capacity, from 0 upwards.
 

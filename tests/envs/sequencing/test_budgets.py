@@ -121,3 +121,13 @@ def test_one_customer_alone_is_not_cut_at_a_share_of_many() -> None:
     env = gymnasium.make("marketing/Sequencing-v0", channel_budgets={"email": EMAIL}, **YEAR)
     env.reset(seed=0)
     assert env.step(np.int64(1))[4]["kpis"]["contacts"] == 1.0
+
+
+def test_what_an_unsubscribe_costs_lowers_the_price_at_which_a_budget_is_met() -> None:
+    tables = true_tables()
+    free = SequencingSettings(
+        horizon_weeks=52, end="nothing", caps={}, channel_budgets={"email": EMAIL}
+    )
+    costly = replace(free, unsubscribe_cost=1000.0)
+    assert priced(MENU, tables, free).channel_prices["email"] > 0.1
+    assert priced(MENU, tables, costly).channel_prices == {"email": 0.0}, "nobody wants a contact"
