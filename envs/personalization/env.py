@@ -43,7 +43,8 @@ class PersonalizationEnv(WorldEnv):
     click: the same mean at a hundredth of the variance. Where items compete it is what the item
     adds to the page's probability of a reward; the reward is drawn when the page is full. Its unit
     is the mean over visitors of the largest q, so that the best decision earns about 1. `pessimism`
-    takes off that many deviations between the members.
+    takes off that many deviations of the item's reward between the members; where items compete, of
+    what it adds to the page as it stands.
 
     ## Starting State
     A visitor drawn from the world's contexts; the member of the model was drawn with the episode.

@@ -8,6 +8,7 @@ another bootstrap of the log. Everything here is arrays: no member knows where i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -205,18 +206,21 @@ def disagreement(
     item: NDArray[np.integer],
     position: NDArray[np.integer],
     beta: float,
+    expected: Callable[[Floats], Floats],
 ) -> Floats:
-    """beta sd_k q_k(x, a, p): what pessimism takes off the reward of one item a row, `[n]`.
+    """beta sd_k r_k: what pessimism takes off the reward of one item a row, `[n]`.
+
+    r_k = expected(logit q_k(x, a, p)), the expected reward of a logit `[n]` in the row's state.
 
     Source: MODELLING 5.1 (MOPO's form).
     """
     if beta == 0 or model.members == 1:
         return np.zeros(len(item))
-    chances = [
-        sigmoid(logit_of(model, np.full(len(item), k), x, item, position))
+    rewards = [
+        expected(logit_of(model, np.full(len(item), k), x, item, position))
         for k in range(model.members)
     ]
-    return np.asarray(beta * np.std(chances, axis=0))
+    return np.asarray(beta * np.std(rewards, axis=0))
 
 
 def item_features(model: RewardModel, category: Ints | None = None) -> NDArray[np.float32]:

@@ -164,10 +164,18 @@ class Page:
         before = state.attraction / (1 + state.attraction)
         return Offer(page - before, np.where(full, page, 0.0), after)
 
-    def doubt(self, state: PageState, item: Array) -> Floats:
-        """What pessimism takes off the reward of `item [n]`, `[n]`."""
+    def doubt(self, state: PageState, item: Array, bored: Array | float = 0.0) -> Floats:
+        """What pessimism takes off the reward of `item [n]`, `bored [n]` logits less: `[n]`.
+
+        beta sd_k of what the item adds to the page as it stands, its W that of the visitor's own
+        member: the members are asked about this decision, not about those before it.
+        """
         x, beta = self.contexts.x[state.visit], self.settings.pessimism
-        return disagreement(self.model, x, item, self._position(state), beta)
+
+        def added(logit: Floats) -> Floats:
+            return self.offered(state, logit - bored).chance
+
+        return disagreement(self.model, x, item, self._position(state), beta, added)
 
     def _position(self, state: PageState) -> Ints:
         """Pages longer than the fitted positions go on like the last one."""

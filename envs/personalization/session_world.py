@@ -105,8 +105,11 @@ class SessionWorld(Page):
         return self._offer(state, item).chance
 
     def _offer(self, state: SessionState, item: Array) -> Offer:
-        bored = self.terms.boredom * self._bored(state, item)
-        return self.offered(state, self.logit(state, item) - bored)
+        return self.offered(state, self.logit(state, item) - self._worn(state, item))
+
+    def _worn(self, state: SessionState, item: Array) -> Floats:
+        """eta b: the logits that boredom takes off `item [n]`, `[n]`."""
+        return np.asarray(self.terms.boredom * self._bored(state, item))
 
     def _bored(self, state: SessionState, item: Array) -> Ints:
         return state.boredom[np.arange(len(item)), self.items.category[item]]
@@ -124,12 +127,13 @@ class SessionWorld(Page):
         chance = offer.chance * running
         click_luck, leave_luck, return_luck = rng.random((3, len(item)))
         clicked = click_luck < offer.click * running
+        doubt = self.doubt(state, item, self._worn(state, item)) * running
         shown = self._shown(state, item, clicked, running)
         shown = shown._replace(attraction=np.where(running, offer.attraction, state.attraction))
         after = self._turned(shown, running, leave_luck, return_luck)
         return Outcome(
             state=after,
-            reward=(chance - self.doubt(state, item) * running) / self.reference,
+            reward=(chance - doubt) / self.reference,
             terminated=after.gone,
             truncated=~after.gone & (after.steps >= self.terms.session_limit),
             kpis={

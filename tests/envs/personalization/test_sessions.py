@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from envs.personalization.generator import PRESETS, truth_of
+from envs.personalization.model import sigmoid
 from envs.personalization.oracle import (
     boredom_states,
     by_category,
@@ -261,6 +262,20 @@ def test_in_a_million_adversarial_steps_no_forbidden_item_is_shown() -> None:
             state = world.initial(copies, rng)
     assert forbidden == 0
     assert replaced > STEPS / 4
+
+
+def test_pessimism_charges_the_members_disagreement_about_what_bored_visitors_do() -> None:
+    stay: Any = {"leave_none": 0.0, "leave_click": 0.0, "leave_boredom": 0.0, "boredom": 1.5}
+    plain, wary = (small_sessions(visitors=40, pessimism=beta, **stay) for beta in (0.0, 2.0))
+    item, rng = np.arange(40) % 6, np.random.default_rng(0)
+    state = plain.step(plain.initial(40, rng), item, rng).state
+    one, other = (w.step(state, item, np.random.default_rng(0)) for w in (plain, wary))
+    logit = plain.model.bias[:, item] + np.einsum(
+        "nd,knd->kn", plain.contexts.x[state.visit], plain.model.vector[:, item]
+    )
+    np.testing.assert_allclose(
+        (one.reward - other.reward) * plain.reference, 2.0 * sigmoid(logit - 1.5).std(axis=0)
+    )
 
 
 def test_scenarios_change_boredom_and_leaving_and_keep_chances_chances() -> None:

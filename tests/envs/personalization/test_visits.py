@@ -185,6 +185,27 @@ def test_members_are_drawn_in_equal_shares_and_pessimism_charges_their_disagreem
     np.testing.assert_array_equal(one.kpis["value"], other.kpis["value"])
 
 
+def test_where_items_compete_pessimism_charges_what_an_item_adds_to_its_page() -> None:
+    plain, wary = (
+        small_visits(visitors=40, slots=2, one_choice=True, pessimism=beta) for beta in (0.0, 2.0)
+    )
+    first, second = np.arange(40) % 6, (np.arange(40) + 1) % 6
+    rng = np.random.default_rng(0)
+    state = plain.step(plain.initial(40, rng), first, rng).state
+    one, other = (w.step(state, second, np.random.default_rng(0)) for w in (plain, wary))
+    x, k = plain.contexts.x[state.visit], plain.member[state.visit]
+    taste = np.einsum("nd,knd->kn", x, plain.model.vector[:, second])
+    weight = np.exp(plain.model.bias[:, second] + taste + plain.model.position[:, 1:2])
+    there = np.exp(
+        plain.model.bias[k, first]
+        + np.einsum("nd,nd->n", x, plain.model.vector[k, first])
+        + plain.model.position[k, 0]
+    )
+    added = (there + weight) / (1 + there + weight) - there / (1 + there)
+    charged = (one.reward - other.reward) * plain.reference
+    np.testing.assert_allclose(charged, 2.0 * added.std(axis=0))
+
+
 def test_scenarios_scale_odds_and_taste() -> None:
     world = small_visits()
     state, item = world.initial(40, np.random.default_rng(0)), np.arange(40) % 6
