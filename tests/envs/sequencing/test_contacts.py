@@ -76,14 +76,6 @@ def test_a_contact_among_several_decisions_has_no_chance_of_its_own() -> None:
     assert found.propensity[1, 2] == 0.5
 
 
-def test_weighing_a_contact_by_the_chance_of_its_sequence_would_count_weeks_twice() -> None:
-    """Two decisions a week, each a contact with chance .5: what the refusal rests on."""
-    rng = np.random.default_rng(0)
-    sent = rng.random((40_000, 2)) < 0.5
-    once = sent.sum(axis=1) == 1
-    assert (once / 0.25).mean() == pytest.approx(2.0, abs=0.05), "1 were it the chance of the week"
-
-
 LEFT = {
     "in the same week": ((0, 2.5, "unsubscribe", "email", "", np.nan), 2),
     "weeks later": ((0, 5.9, "unsubscribe", "email", "", np.nan), 2),
