@@ -166,7 +166,7 @@ def fit(log: LogTable, settings: SequencingSettings, rng: Generator) -> Sequenci
     gathered = _gathered(log, rng)
     panel, menu, split = gathered.panel, gathered.menu, gathered.split
     mine = gathered.fitted[panel.customer]
-    earlier, later = panel.where(mine & (panel.week < split)), panel.where(~mine)
+    earlier, later = gathered.learned_from, panel.where(~mine)
     _refuse_unfit(earlier, later, split)
 
     policy = estimated_policy(earlier, menu.channel, np.ones(earlier.rows))
@@ -213,7 +213,7 @@ def fit(log: LogTable, settings: SequencingSettings, rng: Generator) -> Sequenci
             effects_note(menu, effects),
             *(note for note in log.notes if not note.startswith("consent_")),
             *gathered.notes,
-            *part_notes(gathered, earlier, later, base),
+            *part_notes(gathered, later, base),
             *judged.notes,
         ),
         judged_from=gathered.day_of(split),

@@ -29,11 +29,11 @@ def effects_note(menu: Menu, effects: Sequence[Effect]) -> str:
     return f"effects by contact: {'; '.join(each)}"
 
 
-def part_notes(gathered: Gathered, earlier: Panel, later: Panel, base: BgNbd | None) -> list[str]:
+def part_notes(gathered: Gathered, later: Panel, base: BgNbd | None) -> list[str]:
     """Who was fitted and who judges, and what the purchase rhythm foretells of the latter."""
-    split = gathered.split
+    learned = len(np.unique(gathered.learned_from.customer))
     notes = [
-        f"fitted to {len(np.unique(earlier.customer)):,} customers in weeks 1 to {split}, judged "
+        f"fitted to {learned:,} customers in weeks 1 to {gathered.split}, judged "
         f"by {len(np.unique(later.customer)):,} others in weeks 1 to {later.weeks}",
     ]
     if base is not None:
