@@ -32,6 +32,7 @@ _MOST_RUNS = 300  # products item by item are the faster way for few items, gath
 _LEAST_SD, _MOST_SD = 0.01, 3.0
 _STEPS, _STEPS_BETWEEN = 400, 12  # of L-BFGS: deviations settle long before the effects do
 _LEAST_GAIN = 1e-4  # nats: evidences are compared to a tenth of a nat
+_GAIN_BETWEEN = 0.01  # nats: enough for deviations that are updated again
 _FIRST_SDS = {"context_sd": 0.1, "shared_sd": 0.3, "item_sd": 0.3, "taste_sd": 0.1}
 _USUAL_SDS = {"context_sd": 0.1, "shared_sd": 0.2, "item_sd": 0.1, "taste_sd": 0.03}
 _USUAL_WORTH = 2.0
@@ -147,11 +148,11 @@ def fit_response(
     fitted = start or _blank(rows, guess, positions)
     for _ in range(rounds):
         before = fitted.sds
-        fitted = _maximised(rows, guess, fitted, _STEPS_BETWEEN, gain=0.01)
+        fitted = _maximised(rows, guess, fitted, _STEPS_BETWEEN, _GAIN_BETWEEN)
         fitted = _updated_sds(rows, guess, fitted)
         if np.allclose(before, fitted.sds, rtol=0.02):
             break
-    return _maximised(rows, guess, fitted, _STEPS, gain=_LEAST_GAIN)
+    return _maximised(rows, guess, fitted, _STEPS, _LEAST_GAIN)
 
 
 def _blank(rows: Rows, guess: Guess, positions: int) -> Response:

@@ -16,7 +16,14 @@ import numpy as np
 
 from envs.personalization.choice import chances, deviances
 from envs.personalization.model import Floats
-from envs.personalization.response import Guess, Response, Rows, fit_response, logits
+from envs.personalization.response import (
+    SHARED_SD,
+    Guess,
+    Response,
+    Rows,
+    fit_response,
+    logits,
+)
 
 FACTORS = 2.0 ** np.arange(-1.0, 2.0, 0.5)
 """Of the empirical-Bayes estimate: half of it to 2.8 times; the posterior is narrower."""
@@ -48,8 +55,8 @@ def log_evidence(rows: Rows, guess: Guess, fitted: Response) -> float:
             (fitted.shared, fitted.shared_sd),
             (fitted.item, fitted.item_sd),
             (fitted.taste, fitted.taste_sd),
-            (fitted.position, 1.0),
-            (np.array([fitted.trust]), 1.0),
+            (fitted.position, SHARED_SD),
+            (np.array([fitted.trust]), SHARED_SD),
         )
     )
     q = chances(logit, rows.page)
