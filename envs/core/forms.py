@@ -8,7 +8,7 @@ forms stand beside each other.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Self, get_args
 
@@ -100,7 +100,9 @@ class DiscreteActions(ActionForm):
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
             raise ValueError(f"{space} has no grid: a Box of shape (d,) has one")
         if not space.is_bounded():
-            raise ValueError(f"{space} has no grid: its bounds must be finite")
+            raise ValueError(
+                f"{space} has no grid: give the world a Box whose low and high are finite"
+            )
         if self.points < 2 or self.points ** space.shape[0] > LARGEST_GRID:
             raise ValueError(
                 f"a grid of {self.points} points in {space.shape[0]} dimensions cannot be used: "
@@ -142,13 +144,16 @@ class ScoredActions(ActionForm):
         ValueError: the world's space is not Discrete.
     """
 
-    _scorer: Array | None = field(init=False, repr=False, compare=False)
-
     def __post_init__(self) -> None:
         space = self.world.action_space
         if not isinstance(space, gymnasium.spaces.Discrete):
             raise ValueError(f"{space} has no choices to score: a Discrete has")
-        object.__setattr__(self, "_scorer", getattr(space, "item_features", None))
+
+    @cached_property
+    def _scorer(self) -> Array | None:
+        """`[choices, F]` where choices are scored by their features."""
+        features: Array | None = getattr(self.world.action_space, "item_features", None)
+        return features
 
     @property
     def action_space(self) -> gymnasium.spaces.Box:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 from typing import Any, cast
 
 import gymnasium
@@ -127,3 +128,9 @@ def test_what_has_no_such_form_is_refused_with_the_reason(own: Any) -> None:
     for points in (1, 10_001):
         with pytest.raises(ValueError, match="at least 2 points"):
             DiscreteActions(own, points=points)
+
+
+def test_a_box_without_bounds_has_no_grid_and_the_refusal_says_what_to_give() -> None:
+    endless: Any = SimpleNamespace(action_space=gymnasium.spaces.Box(-np.inf, 1.0, (2,)))
+    with pytest.raises(ValueError, match="give the world a Box whose low and high are finite"):
+        DiscreteActions(endless)
