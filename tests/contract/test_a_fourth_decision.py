@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-NEW = ROOT / "tests" / "support" / "fourth_decision" / "pricing"
-QUICK = {
-    "PPO_MARKETING_TRAINING__EPISODES": "64",
-    "PPO_MARKETING_TRAINING__VALIDATION_EPISODES": "32",
-    "PPO_MARKETING_LOG__DAYS": "12",
-}
+from tests.support.fourth_decision import ROOT, call, copied
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The application as it is, and one folder more."""
-    folder = tmp_path_factory.mktemp("application")
-    unwanted = shutil.ignore_patterns("__pycache__")
-    for part in ("envs", "ppo_marketing", "tests"):
-        shutil.copytree(ROOT / part, folder / part, ignore=unwanted)
+    folder = copied(tmp_path_factory.mktemp("application"), "envs", "ppo_marketing", "tests")
     shutil.copy(ROOT / "pyproject.toml", folder)
-    shutil.copytree(NEW, folder / "envs" / NEW.name, ignore=unwanted)
     return folder
-
-
-def call(copy: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *map(str, arguments)],
-        cwd=copy,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **QUICK, "PYTHONPATH": str(copy)},
-    )
 
 
 def test_the_whole_line_runs_on_it_step_by_step(copy: Path) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,44 +12,28 @@ from typing import Any
 import pytest
 
 from ppo_marketing.config import load_config
+from tests.support import fourth_decision
+from tests.support.fourth_decision import QUICK, command, copied, variables
 
-ROOT = Path(__file__).resolve().parents[2]
-NEW = ROOT / "tests" / "support" / "fourth_decision" / "pricing"
-QUICK = {
-    "PPO_MARKETING_TRAINING__EPISODES": "64",
+FEWER = {
+    **QUICK,
     "PPO_MARKETING_TRAINING__VALIDATION_EPISODES": "16",
     "PPO_MARKETING_EVALUATION__EPISODES": "40",
     "PPO_MARKETING_EVALUATION__BOOTSTRAP": "100",
-    "PPO_MARKETING_LOG__DAYS": "12",
 }
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The application with one decision folder more, and a calibration of it."""
-    folder = tmp_path_factory.mktemp("application")
-    unwanted = shutil.ignore_patterns("__pycache__")
-    for part in ("envs", "ppo_marketing"):
-        shutil.copytree(ROOT / part, folder / part, ignore=unwanted)
-    shutil.copytree(NEW, folder / "envs" / NEW.name, ignore=unwanted)
+    folder = copied(tmp_path_factory.mktemp("application"), "envs", "ppo_marketing")
     finished = call(folder, "calibrate", "pricing", "-o", folder / "market")
     assert finished.returncode == 0, finished.stderr
     return folder
 
 
-def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "ppo_marketing", *map(str, arguments)]
-
-
-def variables(copy: Path) -> dict[str, str]:
-    return {**os.environ, **QUICK, "PYTHONPATH": str(copy)}
-
-
 def call(copy: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), cwd=copy, capture_output=True, text=True, check=False,
-        env=variables(copy),
-    )  # fmt: skip
+    return fourth_decision.call(copy, "ppo_marketing", *arguments, settings=FEWER)
 
 
 def compared(copy: Path, output: Path, *more: str | Path) -> list[str | Path]:
@@ -120,8 +101,8 @@ def test_a_stopped_comparison_keeps_what_was_finished_and_goes_on_from_it(
     output = copy / f"stopped-{code}"
     line = compared(copy, output, "--algorithms", "vpg,ppo-sb3", "--processes", "1", "--json")
     job = subprocess.Popen(
-        command(*line), cwd=copy, env=variables(copy), stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
+        command("ppo_marketing", *line), cwd=copy, env=variables(copy, FEWER),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while not list((output / "trainings").glob("*.json")):

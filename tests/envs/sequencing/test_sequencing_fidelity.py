@@ -16,7 +16,7 @@ from envs.sequencing.generator import MENU, PRESETS, tables_of, true_tables
 from envs.sequencing.heads import response_heads
 from envs.sequencing.panel import Panel, states
 from envs.sequencing.paths import buy_probability
-from envs.sequencing.tables import ResponseTables, checked
+from envs.sequencing.tables import SHARED, ResponseTables, checked
 from tests.support.sequencing_log import panel_of
 
 TRUE = true_tables("default")
@@ -150,8 +150,7 @@ def test_the_simulators_own_error_widens_an_interval_at_most_by_the_root_of_two(
         return checked(TRUE._replace(
             uplift=TRUE.uplift * factors,
             **{n: np.repeat(getattr(TRUE, n), 5, axis=0) for n in ResponseTables._fields
-               if n not in ("uplift", "contact_cost", "offer_cost", "channel", "start",
-                            "start_contacts")},
+               if n not in ("uplift", *SHARED)},
         ))  # fmt: skip
 
     alone, sure, unsure = widths(TRUE), widths(ensemble(0.0)), widths(ensemble(0.9))
