@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 from numpy.random import Generator
@@ -54,10 +54,9 @@ class NoContact(Heuristic):
 
 
 @dataclass(frozen=True)
-class AlwaysContact(Heuristic):
-    """The same contact in every week in which it is allowed, which one tuned on history."""
+class _OneContact(Heuristic):
+    """The same contact throughout, which one tuned on history; when it is made is the rule's."""
 
-    name: str = "always contact"
     action: int = 1
     menu: Menu | None = None
 
@@ -66,11 +65,18 @@ class AlwaysContact(Heuristic):
         """The contact, once there is a menu to name it by."""
         return {} if self.menu is None else {"contact": self.menu.labels[self.action]}
 
-    def tuned(self, history: SequencingWorld, rng: Generator) -> AlwaysContact:
+    def tuned(self, history: SequencingWorld, rng: Generator) -> Self:
         """The best of the menu's contacts."""
         contacts = range(1, len(history.menu.labels))
         known = replace(self, menu=history.menu)
         return search(known, {"action": contacts}, lambda r: mean_value(history, r, rng), rounds=1)
+
+
+@dataclass(frozen=True)
+class AlwaysContact(_OneContact):
+    """The same contact in every week in which it is allowed, which one tuned on history."""
+
+    name: str = "always contact"
 
     def control(self, world: SequencingWorld, state: SequencingState, rng: Generator) -> Array:
         """The action."""
@@ -96,23 +102,10 @@ class Rfm(Heuristic):
 
 
 @dataclass(frozen=True)
-class Cadence(Heuristic):
+class Cadence(_OneContact):
     """The same contact whenever the customer is rested, which one tuned on history."""
 
     name: str = "cadence when rested"
-    action: int = 1
-    menu: Menu | None = None
-
-    @property
-    def chosen(self) -> Mapping[str, float | str]:
-        """The contact, once there is a menu to name it by."""
-        return {} if self.menu is None else {"contact": self.menu.labels[self.action]}
-
-    def tuned(self, history: SequencingWorld, rng: Generator) -> Cadence:
-        """The best of the menu's contacts."""
-        contacts = range(1, len(history.menu.labels))
-        known = replace(self, menu=history.menu)
-        return search(known, {"action": contacts}, lambda r: mean_value(history, r, rng), rounds=1)
 
     def control(self, world: SequencingWorld, state: SequencingState, rng: Generator) -> Array:
         """The action where no channel's fatigue is above 0."""
