@@ -125,7 +125,7 @@ def _by_threshold(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Sort each slot by threshold and accumulate price, value and clicks within the slot.
 
-    Day by day: double precision for all days at once was two thirds of a training's memory.
+    Day by day: double precision for all days at once would be two thirds of a training's memory.
     """
     threshold = _threshold(price, signal)
     within = np.empty((len(cell), 4), np.float32)
