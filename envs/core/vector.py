@@ -181,9 +181,8 @@ class RegretVectorEnv(WorldVectorEnv):
     def __init__(self, world: World[Any], num_envs: int, *, reuse: bool = False) -> None:
         assert isinstance(world, HindsightWorld), "the world knows no hindsight"
         super().__init__(world.with_hindsight(), num_envs, reuse=reuse)
-        self._known: Array | None = (
-            None  # the potential of the state that the next step starts from
-        )
+        # The potential of the state that the next step starts from.
+        self._known: Array | None = None
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None

@@ -65,9 +65,7 @@ class ResponseTables(NamedTuple):
     fatigue_down: NDArray[np.float64]  # [K, C, G] chance of g - 1 when not
     frequency_up: NDArray[np.float64]  # [K, F] chance of f + 1 at a purchase
     frequency_down: NDArray[np.float64]  # [K, F] chance of f - 1 without one
-    margin: NDArray[
-        np.float64
-    ]  # [K, R, F] expected margin of a purchase before its offer; currency
+    margin: NDArray[np.float64]  # [K, R, F] a purchase's expected margin before its offer; currency
     basket_cv: NDArray[np.float64]  # [K] coefficient of variation of a purchase's margin
     maturity: NDArray[np.float64]  # [K, A, L] chance to be paid l steps after an action; sums to 1
     contact_cost: NDArray[np.float64]  # [A] currency a contact; a = 0: 0
