@@ -83,6 +83,23 @@ def test_a_date_is_midnight_and_noted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("required", "advice"),
+    [(True, "leave out rows where none is known"), (False, "leave the cell empty")],
+)
+def test_who_logs_a_number_that_is_none_is_told_what_the_column_allows_instead(
+    tmp_path: Path, required: bool, advice: str
+) -> None:
+    spend = Column(name="spend", kind="number", unit="euro", required=required)
+    schema = LogSchema(name="visits", columns=(SCHEMA.columns[0], spend))
+    path = tmp_path / "visits.parquet"
+    pq.write_table(pa.table({"timestamp": TIMES, "spend": [1.0, np.inf]}), path)
+    with pytest.raises(LogError) as refusal:
+        read_log(path, schema, cache=tmp_path / "cache", now=datetime(2024, 6, 1, tzinfo=UTC))
+    [problem] = refusal.value.problems
+    assert advice in str(problem)
+
+
+@pytest.mark.parametrize(
     ("name", "cells", "expected"),
     [
         ("timestamp", pa.array([1_714_567_890] * 2), "values of type int64, such as 1714567890"),
