@@ -12,7 +12,7 @@ from envs.sequencing.panel import OTHER
 from envs.sequencing.tables import Menu
 
 ATTRIBUTION_WEEKS = 30 / 7
-"""An unsubscribe is put down to the last contact by its channel in the 30 days before it."""
+"""What a contact can still bring: 30 days, for unsubscribes, redemptions and responses alike."""
 
 _LEAST_LOGGED = 0.95
 """Propensities count as logged when so many decisions have one; the others are then left out."""

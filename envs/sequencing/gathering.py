@@ -28,10 +28,11 @@ from envs.sequencing.panel import FATIGUES, FREQUENCIES, RECENCIES, Gathered, Pa
 from envs.sequencing.stocks import decayed_bins, frequency_bins
 from envs.sequencing.tables import Menu
 
-MATURE_WEEKS = 30 / 7
-"""Responses to a contact are counted once they had 30 days to come (MODELLING 3.1)."""
+MATURE_WEEKS = ATTRIBUTION_WEEKS
+"""Responses to a contact are counted once they had that long to come (MODELLING 3.1)."""
 
 LEAST_COMPLETE_WEEKS = 8
+"""Twice the weeks that a log must have: a shorter rest does not wait for redemptions."""
 
 LONGEST_HISTORY_WEEKS = 104.0  # what lies further back has a sixteenth of its weight
 
@@ -141,7 +142,7 @@ class Purchases(NamedTuple):
     value: NDArray[np.float64]
     offer_paid: NDArray[np.float64]
     payments: Payments
-    waiting: int  # weeks within which 99 % of the redemptions come
+    waiting: int  # whole weeks after the contact's within which 99 % of the redemptions come
 
 
 def _purchases(

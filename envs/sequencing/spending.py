@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.sequencing.contacts import ATTRIBUTION_WEEKS
 from envs.sequencing.panel import FREQUENCIES, RECENCIES, Panel, Payments
 from envs.sequencing.tables import Menu
 
@@ -15,7 +17,8 @@ Floats = NDArray[np.float64]
 PRIOR_ROWS = 20.0
 """How many rows each class of frequency, and recency, starts with at the common basket."""
 
-MOST_LAGS = 6  # weeks over which 30 days can reach, the first one included
+MOST_LAGS = ceil(ATTRIBUTION_WEEKS) + 1
+"""Weeks into which a contact's redemptions can fall, its own included."""
 
 
 class Baskets(NamedTuple):
