@@ -27,7 +27,7 @@ from envs.sequencing.events import read_events
 from envs.sequencing.fidelity import judge_simulator
 from envs.sequencing.gathering import gather_events
 from envs.sequencing.heads import response_heads
-from envs.sequencing.identification import Effect, identified, verdict_on
+from envs.sequencing.identification import Grounds, identified, verdict_on
 from envs.sequencing.members import fit_tables, likelihood
 from envs.sequencing.notes import base_rhythm, effects_note, part_notes, support_note
 from envs.sequencing.panel import Gathered, Panel
@@ -75,7 +75,7 @@ class SequencingCalibration:
     judged_from: date
     logging_propensity: NDArray[np.float64]
     responses: NDArray[np.float64]
-    effects: tuple[Effect, ...]
+    effects: tuple[Grounds, ...]
     propensities: Literal["logged", "estimated"]
     verdict: str
     support: Support

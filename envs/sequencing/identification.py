@@ -11,17 +11,19 @@ from numpy.typing import NDArray
 from envs.sequencing.panel import Panel
 from envs.sequencing.tables import Menu
 
-Effect = Literal["randomised", "estimated propensities", "assumed, not identified"]
+Grounds = Literal["randomised", "estimated propensities", "assumed, not identified"]
+"""What the effect of a contact is known by."""
 
 LEAST_RANDOMISED = 1000
 """Rows with the contact, and without any, without which no effect of it is called identified."""
 
-_OVERLAP = (0.01, 0.99)  # of an estimated chance, where both could have happened
+_OVERLAP = (0.01, 0.99)
+"""Estimated chances with which both could have happened; beyond, a row would weigh over 100."""
 
 
 def identified(
     panel: Panel, learned: Panel, policy: NDArray[np.float64], menu: Menu, logged: bool
-) -> tuple[Effect, ...]:
+) -> tuple[Grounds, ...]:
     """Of every contact of the menu, what its effect rests on.
 
     "randomised": contact and none both happened, with logged chances below 1, to customers who had
@@ -29,7 +31,7 @@ def identified(
     happened in states alike (`policy [R, F, G, S, A]`): right if nothing else decided. Otherwise
     "assumed, not identified".
     """
-    found: list[Effect] = []
+    found: list[Grounds] = []
     for action, channel in enumerate(menu.channel[1:], 1):
         rows = panel if logged else learned
         if logged:
@@ -46,7 +48,7 @@ def identified(
     return tuple(found)
 
 
-def verdict_on(effects: Sequence[Effect], menu: Menu, logged: bool) -> str:
+def verdict_on(effects: Sequence[Grounds], menu: Menu, logged: bool) -> str:
     """The log's one verdict in words."""
     known = [a for a, e in zip(menu.labels[1:], effects, strict=True) if e == "randomised"]
     if len(known) == len(effects):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from envs.sequencing.identification import Effect
+from envs.sequencing.identification import Grounds
 from envs.sequencing.panel import Gathered, Panel
 from envs.sequencing.propensity import Support
 from envs.sequencing.purchasing import BgNbd, Rhythm, alive, expected_more, fit_bgnbd, rhythm
@@ -23,7 +23,7 @@ def support_note(support: Support) -> str:
     )
 
 
-def effects_note(menu: Menu, effects: Sequence[Effect]) -> str:
+def effects_note(menu: Menu, effects: Sequence[Grounds]) -> str:
     """How the effect of every contact is known."""
     each = [f"{name} {known}" for name, known in zip(menu.labels[1:], effects, strict=True)]
     return f"effects by contact: {'; '.join(each)}"
