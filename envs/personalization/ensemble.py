@@ -23,7 +23,7 @@ from envs.personalization.visits import Visits
 MEMBERS = 5
 FOLDS = 3
 _MOST_CROSS_FITTED = 200_000
-"""Choosing a rank needs fewer rows than using it."""
+"""Rows: choosing a rank needs fewer than using it, and each fold is a fit of its own."""
 
 
 class Fitted(NamedTuple):

@@ -26,10 +26,13 @@ Floats = NDArray[np.float64]
 SIMULATIONS = 100
 MOST_FOLLOWED = 4000
 WINDOW_WEEKS = 12
-CUMULATED_WEEKS = {26: 0.05, 52: 0.08}
+HALF_YEAR, YEAR = 26, 52
+CUMULATED_WEEKS = {HALF_YEAR: 0.05, YEAR: 0.08}
 """Cumulative purchases must agree after so many weeks, to within so much."""
 
 LONG_SIMULATIONS = 25
+"""Their mean alone is compared, which is then known to a fifth of one simulation's spread."""
+
 LEAST_CUSTOMERS = 300
 LEAST_WEEKS = 4
 AUC_WARNING, AUC_REFUSED = 0.60, 0.70
@@ -59,7 +62,9 @@ def path_checks(
         )  # fmt: skip
     draws = [simulated(tables, observed.start, policy, weeks, rng) for _ in range(SIMULATIONS)]
     predictive, notes = predictive_checks(statistics(observed), [statistics(d) for d in draws])
-    cumulative, curve = _cumulative(observed, draws, sorted({min(weeks, 26), weeks}), "later weeks")
+    cumulative, curve = _cumulative(
+        observed, draws, sorted({min(weeks, HALF_YEAR), weeks}), "later weeks"
+    )
     longer, longer_notes = _longer(tables, held_out, weeks, policy, rng)
     begun = max(0, min(split, held_out.weeks - WINDOW_WEEKS))
     length = min(WINDOW_WEEKS, held_out.weeks - begun)
@@ -241,7 +246,7 @@ def _cumulative(
     weeks = len(truth)
     checks = []
     for week in at:
-        tolerance = CUMULATED_WEEKS[26 if week <= 26 else 52]
+        tolerance = CUMULATED_WEEKS[HALF_YEAR if week <= HALF_YEAR else YEAR]
         expected = float(mean[week - 1])
         low, high = count_ratio_bounds(expected, tolerance, SIGNIFICANCE)
         checks.append(Check(
