@@ -84,6 +84,8 @@ def boredom_effect(
 ) -> float:
     """eta of logit P = logit - eta b, by Newton's method; 0 where nobody is ever bored.
 
+    The curvature is its diagonal, sum w q (1 - q) b^2: where the items of a page compete that is
+    too much, which makes the steps shorter and leaves the root where it is.
     Negative estimates (liking what was just shown) are cut off at 0: the world has no such effect.
     """
     if not bored.any():

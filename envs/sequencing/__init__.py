@@ -91,7 +91,7 @@ DECISION = Decision(
         "reward_scale": 2.0,  # a customer for good is worth about 3
     },
     run_defaults={
-        "log": {"days": 26},
+        "log": {"days": 26},  # of the sample's periods: weeks
         "training": {
             "total_steps": 2_000_000,
             "copies": 1024,
