@@ -84,6 +84,21 @@ class BiddingCalibration:
         days = self.later.own_days(_money(settings))
         return BiddingWorld.planned(days, self._history(settings), settings)
 
+    def heldout_decisions(self, settings: BiddingSettings) -> None:
+        """None: the later part is replayed whole, every bid with its outcome."""
+
+    def member_worlds(
+        self, episodes: int, settings: BiddingSettings, rng: Generator
+    ) -> tuple[BiddingWorld, ...]:
+        """`episodes` days simulated by each member of the earlier market, one world a member."""
+        history, money = self._history(settings), _money(settings)
+        return tuple(
+            BiddingWorld.planned(
+                self.earlier.draw_member(k, episodes, money, rng), history, settings
+            )
+            for k in range(len(self.earlier.members))
+        )
+
     def _history(self, settings: BiddingSettings) -> Days:
         days = self.earlier.own_days(_money(settings))
         return take_days(days, np.arange(max(0, days.count - HISTORY_DAYS), days.count))

@@ -133,13 +133,14 @@ class FittedMarket:
         """`count` simulated days, members taking turns."""
         turns = np.bincount(np.arange(count) % len(self.members), minlength=len(self.members))
         parts = [
-            self._draw_member(number, int(turn), money, rng)
+            self.draw_member(number, int(turn), money, rng)
             for number, turn in enumerate(turns)
             if turn
         ]
         return join_days(parts)
 
-    def _draw_member(self, number: int, count: int, money: Money, rng: Generator) -> Days:
+    def draw_member(self, number: int, count: int, money: Money, rng: Generator) -> Days:
+        """`count` simulated days of one member."""
         member, auctions = self.members[number], self.auctions
         volume = auctions.volume
         lead = rng.choice(auctions.days, count, p=member.day_share)

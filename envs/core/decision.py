@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from envs.core.fidelity import FidelityReport
     from envs.core.log import LogSchema, LogTable
+    from envs.core.logged import LoggedDecisions
 
 W = TypeVar("W", contravariant=True)
 
@@ -99,6 +100,13 @@ class Calibration(Protocol):
 
     def heldout_world(self, settings: Any) -> World[Any] | None:
         """The later part's own episodes, as logged; None where a log cannot be replayed."""
+
+    def heldout_decisions(self, settings: Any) -> LoggedDecisions | None:
+        """The later part's decisions with what was known, done and earned; None where
+        `heldout_world` replays them."""
+
+    def member_worlds(self, episodes: int, settings: Any, rng: Generator) -> Sequence[World[Any]]:
+        """`episodes` simulated episodes of each member of the earlier part, one world a member."""
 
     def save(self, folder: Path) -> None:
         """Write everything to `folder`; never partially."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from envs.core.calibration_folder import read_calibration, write_calibration
 from envs.core.fidelity import FidelityReport
+from envs.core.logged import LoggedDecisions
 from envs.personalization.calibration_files import (
     FORM,
     encoder_arrays,
@@ -22,6 +23,7 @@ from envs.personalization.calibration_files import (
     part_of,
 )
 from envs.personalization.encoding import Encoder
+from envs.personalization.held_out import LaterRows, logged_decisions
 from envs.personalization.model import (
     Contexts,
     Floats,
@@ -71,6 +73,7 @@ class PersonalizationCalibration:
     data_sha256: str
     judged_from: date
     notes: tuple[str, ...]
+    propensities: Literal["logged", "estimated"]
 
     @property
     def items(self) -> Items:
@@ -106,6 +109,27 @@ class PersonalizationCalibration:
         """None: a log shows the response to the item shown, not to the others."""
         return None
 
+    def heldout_decisions(self, settings: PersonalizationSettings) -> LoggedDecisions:
+        """The later part's impressions as they were logged."""
+        world = self.training_world(1, settings, np.random.default_rng(0))
+        rows = LaterRows(self.later.visits, self.later.propensity, self.propensities)
+        return logged_decisions(
+            rows, self.earlier.visits, self.earlier.model, self.items, self.earlier.terms, world
+        )
+
+    def member_worlds(
+        self, episodes: int, settings: PersonalizationSettings, rng: Generator
+    ) -> tuple[PageWorld, ...]:
+        """`episodes` visitors responding as one member of the earlier part each, K worlds."""
+        rows = _drawn(self.earlier.visits, episodes, rng)
+        model = self.earlier.model
+        members = [
+            RewardModel(*(table[k : k + 1] for table in model)) for k in range(model.members)
+        ]
+        return tuple(
+            self._world(self.earlier._replace(model=one), rows, settings, rng) for one in members
+        )
+
     def _world(
         self,
         part: Part,
@@ -135,6 +159,7 @@ class PersonalizationCalibration:
             "judged_from": self.judged_from.isoformat(),
             "notes": list(self.notes),
             "items": list(self.catalogue.ids),
+            "propensities": self.propensities,
             "encoder": self.encoder.as_dict(),
             "terms": {"earlier": dict(self.earlier.terms), "later": dict(self.later.terms)},
             "fidelity": self.fidelity.as_dict(),
@@ -186,6 +211,7 @@ class PersonalizationCalibration:
             data_sha256=record["data_sha256"],
             judged_from=date.fromisoformat(record["judged_from"]),
             notes=tuple(record["notes"]),
+            propensities=record["propensities"],
         )
 
 

@@ -13,7 +13,7 @@ from envs.personalization.encoding import Encoder, encoder_from
 from envs.personalization.model import Floats, RewardModel
 from envs.personalization.visits import Visits
 
-FORM = 1  # raise it when older files can no longer be read as they are
+FORM = 2  # raise it when older files can no longer be read as they are
 
 Arrays = Mapping[str, NDArray[Any]]
 

@@ -18,7 +18,7 @@ LEAST_POSITIVES = 100
 MOST_UNSUPPORTED = 0.05
 LEAST_CELL_ROWS = 30
 _MOST_CELLS = 4_000_000  # of a block's rows x items: 32 MB a matrix
-_CELL_BITS = 3  # contexts are told apart by the signs of their first three components
+CELL_BITS = 3  # contexts are told apart by the signs of their first three components
 
 
 class Verdict(Enum):
@@ -164,8 +164,8 @@ def unsupported_mass(
     choice: NDArray[np.int64], earlier: Visits, later: Visits, items: int
 ) -> float:
     """Share of the later choices `[M]` on (context cell, item) with < 30 earlier impressions."""
-    cell_of = _cells(earlier.x)
-    size = (1 << _CELL_BITS, items)
+    cell_of = context_cells(earlier.x)
+    size = (1 << CELL_BITS, items)
     seen = np.bincount(
         cell_of(earlier.x) * items + earlier.item, weights=earlier.weight,
         minlength=size[0] * items,
@@ -174,11 +174,11 @@ def unsupported_mass(
     return float(np.average(thin, weights=later.weight))
 
 
-def _cells(x: NDArray[np.float32]) -> Callable[[NDArray[np.float32]], NDArray[np.int64]]:
-    """Cuts contexts into eight cells by the signs of their leading components."""
+def context_cells(x: NDArray[np.float32]) -> Callable[[NDArray[np.float32]], NDArray[np.int64]]:
+    """What cuts contexts `[n, D]` into eight cells, by the signs of their leading components."""
     centre = x.mean(axis=0)
     covariance = np.atleast_2d(np.cov(x - centre, rowvar=False))
-    leading = np.linalg.eigh(covariance)[1][:, ::-1][:, :_CELL_BITS]
+    leading = np.linalg.eigh(covariance)[1][:, ::-1][:, :CELL_BITS]
 
     def cell_of(rows: NDArray[np.float32]) -> NDArray[np.int64]:
         above = (rows - centre) @ leading > 0

@@ -17,12 +17,11 @@ from threadpoolctl import threadpool_limits
 from envs.core.calibration_folder import CalibrationError
 from envs.core.log import LogTable
 from envs.personalization.calibration import Part, PersonalizationCalibration
-from envs.personalization.choice import competition
 from envs.personalization.ensemble import Fitted, fit_ensemble
 from envs.personalization.evidence import gather_evidence, shown_probability
 from envs.personalization.fidelity import judge_model
 from envs.personalization.logging_policy import LoggingEstimate, estimate_logging
-from envs.personalization.model import Bools, Floats, mean_logit
+from envs.personalization.model import Bools, Floats
 from envs.personalization.response import Guess, fit_response, guess_of, logits, sorted_rows
 from envs.personalization.session_fit import (
     boredom_effect,
@@ -31,6 +30,7 @@ from envs.personalization.session_fit import (
     session_terms,
 )
 from envs.personalization.settings import PersonalizationSettings
+from envs.personalization.shift import logged_shift
 from envs.personalization.slates import slates_of
 from envs.personalization.visits import Gathered, Visits, gather, kept_columns
 
@@ -50,6 +50,7 @@ class Propensities(NamedTuple):
     later: Floats
     source: str
     identified: bool
+    logged: bool
 
 
 def fit(
@@ -83,7 +84,10 @@ def _fit(
     # The judge does not lean on what the earlier part preferred: it reads its own logger.
     second = _fit_part(gathered, later, judge_guess, positions, settings, rng)
 
-    shift = _shift(gathered, later, first, settings)
+    shift = logged_shift(
+        later, gathered.catalogue.category, first.fitted.model, first.terms,
+        settings.boredom_levels,
+    )  # fmt: skip
     evidence = gather_evidence(
         first.fitted.model, earlier, later, propensities.later, own.policy,
         propensities.identified, rng, shift,
@@ -105,6 +109,7 @@ def _fit(
             *session_notes(first.terms),
             *evidence.notes(),
         ),
+        propensities="logged" if propensities.logged else "estimated",
     )
 
 
@@ -157,23 +162,6 @@ def _fit_part(
     return _FittedPart(fitted, session_terms(visits, pages, eta))
 
 
-def _shift(
-    gathered: Gathered, visits: Visits, part: _FittedPart, settings: PersonalizationSettings
-) -> Floats | None:
-    """What boredom and the rest of its page take off each row's logit; None without either."""
-    if not part.terms and visits.page is None:
-        return None
-    shift = np.zeros(visits.size)
-    if part.terms:
-        pages = pages_of(visits, gathered.catalogue.category, settings.boredom_levels)
-        shift -= part.terms["boredom"] * pages.bored
-    if visits.page is not None:
-        model = part.fitted.model
-        logit = mean_logit(model, visits.x, visits.item, visits.position) + shift
-        shift += competition(logit, visits.page)
-    return shift
-
-
 def _refuse_unfit(earlier: Visits, later: Visits) -> None:
     problems = []
     for name, part in (("earlier", earlier), ("later", later)):
@@ -206,7 +194,9 @@ def _propensities(
     """Logged propensities; without them, those of the policies estimated on either part."""
     earlier, later = gathered.earlier, gathered.later
     if np.isfinite(earlier.propensity).all() and np.isfinite(later.propensity).all():
-        return Propensities(earlier.propensity, later.propensity, "propensities: as logged", True)
+        return Propensities(
+            earlier.propensity, later.propensity, "propensities: as logged", True, True
+        )
     estimated = [
         np.maximum(shown_probability(estimate.policy, part), _LEAST_PROPENSITY)
         for part, estimate in ((earlier, policy), (later, later_policy))
@@ -219,7 +209,7 @@ def _propensities(
         else "propensities: estimated, and who was shown what depends on the context: effects are "
         "assumed, not identified, unless the context holds everything that the choice went by"
     )
-    return Propensities(estimated[0], estimated[1], source, randomised)
+    return Propensities(estimated[0], estimated[1], source, randomised, False)
 
 
 def _remarks(fitted: Fitted, estimate: LoggingEstimate) -> list[str]:

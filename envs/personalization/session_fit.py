@@ -31,6 +31,7 @@ class Pages(NamedTuple):
 
     page: NDArray[np.int64]  # [M] of each row
     bored: Ints  # [M] boredom with the row's category before its page
+    before: Ints  # [G, C] boredom with every category before each page
     clicked: Bools  # [G]
     boredom: Floats  # [G] mean over the page
     last: Bools  # [G] the session ends with it
@@ -58,7 +59,7 @@ def pages_of(visits: Visits, category: Ints, levels: int) -> Pages:
     per_page = np.bincount(page)
     clicked = np.bincount(page, weights=visits.reward > 0) > 0
     last = np.concatenate([of_session[1:] != of_session[:-1], [True]])
-    return Pages(page, bored, clicked, np.bincount(page, weights=bored) / per_page, last)
+    return Pages(page, bored, before, clicked, np.bincount(page, weights=bored) / per_page, last)
 
 
 def _boredom_before(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from envs.core.calibration_folder import CalibrationError
 from envs.sequencing.tables import ResponseTables, checked
 
-FORM = 2  # raise it when older files can no longer be read as they are
+FORM = 3  # raise it when older files can no longer be read as they are
 
 
 def arrays_of(tables: ResponseTables) -> dict[str, NDArray[Any]]:

@@ -50,6 +50,16 @@ class PricingCalibration:
     def heldout_world(self, settings: PricingSettings) -> None:
         """What other prices would have sold was not logged."""
 
+    def heldout_decisions(self, settings: PricingSettings) -> None:
+        """Nothing is known of how prices were chosen."""
+
+    def member_worlds(
+        self, episodes: int, settings: PricingSettings, rng: Generator
+    ) -> tuple[PricingWorld, ...]:
+        """Simulated days of each member."""
+        members = range(len(self.earlier))
+        return tuple(draw_world(self.earlier[k : k + 1], episodes, settings, rng) for k in members)
+
     def save(self, folder: Path) -> None:
         """Write everything to `folder`."""
         write_calibration(
