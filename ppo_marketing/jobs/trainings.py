@@ -54,12 +54,14 @@ def task_of(
     """
     resolved = resolved_settings(trial, decision, calibration, settings, ground.training)
     training = ground.training
+    limit = training.constraint
     identity = {
         "decision": ground.decision,
         "learned from": calibration.data_sha256,
         "environment": json.loads(settings_text(settings)),
         "training": {**asdict(trial), "settings": resolved},
         "episodes": [training.episodes, training.validation_episodes, training.regret],
+        "limit": None if limit is None else asdict(limit),
         "judged on": [ground.evaluation.episodes, ground.seed],
     }
     return Task(trial, ground, json.loads(json.dumps(identity, default=str)), folder)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from envs import load_decision
+from envs.core.decision import Calibration
 from ppo_marketing.config import EvaluationSection, TrainingSection
 from ppo_marketing.errors import IntegrityError, UserError
 from ppo_marketing.jobs import trainings
-from ppo_marketing.jobs.trainings import Task, done, kept
+from ppo_marketing.jobs.trainings import Task, done, kept, task_of
+from ppo_marketing.ppo.constraint import PIDLagrangian
 from ppo_marketing.trial import Ground, Outcome, Trial
 
 
@@ -60,3 +64,25 @@ def test_arrays_that_are_not_what_was_written_are_refused(task: Task) -> None:
     arrays.unlink()
     with pytest.raises(IntegrityError, match="lost its arrays"):
         kept(task)
+
+
+def test_another_limit_makes_another_training(tmp_path: Path) -> None:
+    card = load_decision("personalization")
+    settings = card.sample_settings()
+    world = card.true_world(card.presets[0], 10, settings, np.random.default_rng(0))
+    market = SimpleNamespace(data_sha256="abc", history_world=lambda settings: world)
+
+    def identity(limit: float | None, margin: float = 0.1) -> dict[str, Any]:
+        constraint = limit and PIDLagrangian(kpi="impressions", limit=limit, margin=margin)
+        section = TrainingSection(constraint=constraint or None)
+        ground = Ground(card.name, tmp_path, tmp_path, section, EvaluationSection(), 0)
+        trial = Trial("ppo", "ppo", "own", 0, 10, (10,))
+        return task_of(
+            trial, ground, card, cast("Calibration", market), settings, tmp_path
+        ).identity
+
+    assert identity(0.5) == identity(0.5)
+    others = [identity(None), identity(0.6), identity(0.5, margin=0.2)]
+    for other in others:
+        differing = {name for name, value in identity(0.5).items() if other[name] != value}
+        assert differing == {"limit"}
