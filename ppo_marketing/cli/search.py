@@ -139,11 +139,12 @@ def tune(
     plan = TuningPlan(trials=trials, steps=steps, seeds=seeds, processes=processes)
     card = jobs.decision_named(config.decision)
     found = search(card, config, plan, calibration, reporter(), announce)
+    default = "not measured" if found.default_score is None else f"{found.default_score:.4f}"
     show(
         json,
         dataclasses.asdict(found),
         f"best {found.best_score:.4f} of the ceiling on validation episodes, the settings it began "
-        f"from {found.default_score:.4f}; {found.trials} trials, {found.pruned} of them pruned\n"
+        f"from {default}; {found.trials} trials, {found.pruned} of them pruned\n"
         f"settings  {found.output / 'tuned.yaml'} (ppo-marketing run {found.output / 'tuned.yaml'})"
         f"\nsummary   {found.output / 'tuning.json'}"
         f"\nMLflow    run {found.run_id}: {ui_command(config.project)}",

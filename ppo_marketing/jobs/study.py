@@ -11,8 +11,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from envs.core.forms import Form
 from ppo_marketing.parallel import cores
-from ppo_marketing.rivals.table import Given
+from ppo_marketing.rivals.table import RIVALS, Given
 from ppo_marketing.trial import Ground, Trial, perform
 
 Study = optuna.Study
@@ -162,6 +163,28 @@ def as_suggested(given: Given, continuous: bool) -> dict[str, Any]:
     if continuous:
         known["log_std_initial"] = ppo.log_std_initial
     return {name: value for name, value in known.items() if value is not None}
+
+
+def begin_with_defaults(study: optuna.Study, given: Given, continuous: bool) -> None:
+    """Let the settings as they are be tried next, unless they were, or already wait for it.
+
+    A trial of them that failed, or that died with its process, has measured nothing.
+    """
+    known = as_suggested(given, continuous).items()
+    tried = any(known <= trial.params.items() for trial in finished(study))
+    if not tried and not study.get_trials(states=(TrialState.WAITING,)):
+        study.enqueue_trial(dict(known))
+
+
+def is_default(trial: FrozenTrial, given: Given, continuous: bool) -> bool:
+    """Whether a trial was run with exactly the settings as they are.
+
+    None is where they have a trust region that is not searched.
+    """
+    settings = trial.user_attrs.get("settings")
+    form: Form = "continuous" if continuous else "discrete"
+    resolved = RIVALS["ppo"].resolved
+    return settings is not None and resolved(given, form, settings) == resolved(given, form, {})
 
 
 def complete(study: optuna.Study) -> list[FrozenTrial]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from optuna.trial import FrozenTrial
 
 from envs.core.decision import Decision
 from ppo_marketing import pipeline
@@ -22,11 +23,12 @@ from ppo_marketing.jobs.study import (
     Job,
     Study,
     TuningPlan,
-    as_suggested,
+    begin_with_defaults,
     close_orphans,
     complete,
     finished,
     importance,
+    is_default,
     one_trial,
     opened,
 )
@@ -41,12 +43,16 @@ from ppo_marketing.trial import Ground
 
 @dataclasses.dataclass(frozen=True)
 class TuneSummary:
-    """What `tune` leaves behind; `default_score` is of the settings that the search began from."""
+    """What `tune` leaves behind.
+
+    `default_score` is of the settings that the search began from, None where it was not measured:
+    that trial failed or was pruned, or its trust region is none that is searched.
+    """
 
     output: Path
     run_id: str
     best_score: float
-    default_score: float
+    default_score: float | None
     chosen: Mapping[str, Any]
     trials: int
     pruned: int
@@ -72,10 +78,10 @@ def tune(
         journal = (config.output / "study.journal").resolve()
         study = opened(journal, config.seed)
         close_orphans(study)
-        if not study.trials:
-            study.enqueue_trial(as_suggested(given, continuous))
         earlier = finished(study)
         numbers = range(len(earlier), plan.trials)
+        if numbers:
+            begin_with_defaults(study, given, continuous)
         announce(_foretold(plan, len(numbers)))
         with reporter.stage("opening the tracker"):
             tracker = open_tracker(config.project)
@@ -99,7 +105,8 @@ def tune(
 
                 jobs = [Job(n, journal, ground, plan, given, continuous) for n in numbers]
                 in_processes(one_trial, jobs, processes=plan.workers, on_done=on_done, stop=stop)
-            return _kept(decision, config, plan, given, study, run)
+            defaults = [trial for trial in complete(study) if is_default(trial, given, continuous)]
+            return _kept(decision, config, plan, defaults, study, run)
 
 
 def refuse_nonsense(plan: TuningPlan) -> None:
@@ -177,7 +184,7 @@ def _kept(
     decision: Decision,
     config: RunConfig,
     plan: TuningPlan,
-    given: Given,
+    defaults: Sequence[FrozenTrial],
     study: Study,
     run: Run,
 ) -> TuneSummary:
@@ -189,7 +196,8 @@ def _kept(
             "and at the scale of the rewards"
         )
     best = scored[0]
-    default = next((trial.value for trial in scored if trial.number == 0), None)
+    assert best.value is not None, "it is complete"
+    default = defaults[0].value if defaults else None
     chosen = dict(best.user_attrs["settings"])
     summary = {
         "decision": decision.name,
@@ -225,6 +233,5 @@ def _kept(
     run.metrics({k: v for k, v in numbers.items() if v is not None}, plan.steps)
     pruned = len(finished(study)) - len(scored)
     return TuneSummary(
-        config.output, run.id, float(best.value or 0.0), float(default or 0.0), chosen,
-        len(study.trials), pruned,
+        config.output, run.id, best.value, default, chosen, len(study.trials), pruned,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,17 @@ from optuna.trial import TrialState
 from ppo_marketing.config import EvaluationSection, TrainingSection, load_config
 from ppo_marketing.errors import UserError
 from ppo_marketing.jobs import study as search
-from ppo_marketing.jobs.study import Job, TuningPlan, as_suggested, suggested
+from ppo_marketing.jobs.study import (
+    Job,
+    TuningPlan,
+    as_suggested,
+    begin_with_defaults,
+    is_default,
+    suggested,
+)
 from ppo_marketing.jobs.tuning import refuse_nonsense, refuse_other_study
 from ppo_marketing.ppo.config import PPOConfig
+from ppo_marketing.ppo.trust_region import KLPenalty
 from ppo_marketing.rivals.table import RIVALS, Given
 from ppo_marketing.trial import Ground, Outcome, Trial
 
@@ -108,6 +117,56 @@ def test_a_diverged_training_fails_its_trial_and_no_other(
     assert study.trials[0].state == TrialState.FAIL
     assert study.trials[0].user_attrs["failed"] == "the loss is nan"
     assert search.finished(study) == []
+
+
+def test_the_defaults_are_tried_again_until_they_were_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = replace(GIVEN, copies=16)
+    job = job_in(tmp_path)._replace(given=given)
+    failing = True
+
+    def perform(trial: Trial, ground: Ground, watch: Any) -> Outcome:
+        if failing:
+            return Outcome({"failed": "the loss is nan"}, {})
+        made: Outcome = scoring(lambda trial: 0.25)(trial, ground, watch)
+        return made
+
+    monkeypatch.setattr(search, "perform", perform)
+
+    def defaults() -> list[tuple[int, float | None]]:
+        study = search.opened(job.journal, 0)
+        done = search.complete(study)
+        return [(trial.number, trial.value) for trial in done if is_default(trial, given, True)]
+
+    def begun() -> None:
+        begin_with_defaults(search.opened(job.journal, 0), given, True)
+
+    begun()
+    begun()
+    search.one_trial(job)
+    assert defaults() == [], "what failed has no score, and none is made up"
+    failing = False
+    begun()
+    begun()
+    for _ in range(2):
+        search.one_trial(job)
+    assert defaults() == [(1, 0.25)]
+    begun()
+    search.one_trial(job)
+    assert defaults() == [(1, 0.25)], "they were measured, and wait no more"
+
+
+def test_a_trust_region_that_is_not_searched_leaves_no_default_to_compare_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "perform", scoring(lambda trial: 0.5))
+    penalised = Given(PPOConfig(trust_region=KLPenalty()), copies=8, horizon=1)
+    job = job_in(tmp_path)._replace(given=penalised)
+    begin_with_defaults(search.opened(job.journal, 0), penalised, True)
+    search.one_trial(job)
+    (trial,) = search.complete(search.opened(job.journal, 0))
+    assert not is_default(trial, penalised, True)
 
 
 def test_trials_that_a_killed_search_left_running_are_closed(tmp_path: Path) -> None:
