@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from envs.core.world import Array
+from ppo_marketing.constrained import as_shares
 from ppo_marketing.evaluation import CeilingKind, Evidence, Played, shares, telling_episodes
 from ppo_marketing.rivals.table import RIVALS
 from ppo_marketing.statistics import (
@@ -32,7 +33,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class Curve:
-    """Share of the ceiling on the scoring episodes: the interquartile mean over seeds by steps."""
+    """Share of the ceiling on the scoring episodes: the interquartile mean over seeds by steps.
+
+    NaN where a seed broke the limit: it has no share there.
+    """
 
     steps: tuple[int, ...]
     value: tuple[float, ...]
@@ -85,8 +89,13 @@ class Comparison:
         return next(c for c in self.competitors if c.label == label)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+        """Plain values for JSON, which has no NaN."""
+        values = asdict(self)
+        for one in values["competitors"]:
+            curve = one["curve"] or {}
+            for name in curve.keys() - {"steps"}:
+                curve[name] = [None if np.isnan(share) else share for share in curve[name]]
+        return values
 
 
 def competitor(
@@ -147,7 +156,7 @@ def _curve(finished: Sequence[Record], grid: Sequence[int]) -> Curve:
     # A seed ends on a whole rollout, so a little beyond the steps asked for.
     within = [step for step in grid if step <= max(r["steps"] for r in finished)]
     seeds: Floats = np.array(
-        [at_common_steps(r["curve_steps"], r["curve_scores"], within) for r in finished]
+        [at_common_steps(r["curve_steps"], as_shares(r["curve_scores"]), within) for r in finished]
     )
     return Curve(
         steps=tuple(within),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, cast
 
@@ -20,11 +20,44 @@ Array = NDArray[Any]
 BEYOND_LIMIT = -1000.0
 """Below any share of a ceiling: what validation gives to a policy that breaks the limit, less by
 how much."""
+FARTHEST = 1e6
+"""What stands for an infinite distance, a CPA without a purchase: kept scores are JSON."""
+
+
+def score_beyond(violation: float) -> float:
+    """The validation score of a policy that uses (1 + `violation`) times the limit."""
+    return BEYOND_LIMIT - min(violation, FARTHEST)
 
 
 def keeps_limit(score: float) -> bool:
     """Whether a validation score is a share of the ceiling, not a distance beyond the limit."""
     return score > BEYOND_LIMIT
+
+
+def share_of(score: float | None) -> float | None:
+    """The share of the ceiling that a validation score is; None beyond the limit or of none."""
+    return score if score is not None and keeps_limit(score) else None
+
+
+def as_shares(scores: Sequence[float]) -> Array:
+    """Validation scores `[n]` where they are shares of the ceiling, NaN beyond the limit."""
+    return np.array([score if keeps_limit(score) else np.nan for score in scores])
+
+
+def shares_of(points: Mapping[int, float]) -> dict[int, float]:
+    """The points of a validation curve that are shares of the ceiling, by steps."""
+    return {step: score for step, score in points.items() if keeps_limit(score)}
+
+
+def mean_score(scores: Sequence[float]) -> float:
+    """The validation score of several trainings together.
+
+    The mean of their shares; where one is beyond the limit they all count as beyond it, by the mean
+    of the distances, those within it at 0, so that no mean lies between a distance and a share.
+    """
+    if all(map(keeps_limit, scores)):
+        return sum(scores) / len(scores)
+    return BEYOND_LIMIT - sum(max(0.0, BEYOND_LIMIT - score) for score in scores) / len(scores)
 
 
 class PricedVectorEnv(VectorWrapper):

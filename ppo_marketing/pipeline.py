@@ -21,7 +21,7 @@ from envs.core.log import LogError, LogTable, read_log
 from envs.core.vector import RegretVectorEnv, WorldVectorEnv
 from envs.core.world import Array, HindsightWorld, World
 from ppo_marketing.config import EvaluationSection, LogSection, TrainingSection, build
-from ppo_marketing.constrained import BEYOND_LIMIT, PricedVectorEnv
+from ppo_marketing.constrained import PricedVectorEnv, score_beyond
 from ppo_marketing.errors import IntegrityError, UserError
 from ppo_marketing.evaluation import (
     Evidence,
@@ -193,7 +193,7 @@ def validation(
         kpis = play(actor, world, episodes, seed, "policy").kpis
         beyond = 0.0 if constraint is None else violation(constraint, kpis)
         if beyond > 0:
-            return BEYOND_LIMIT - beyond
+            return score_beyond(beyond)
         value = kpis[decision.value_kpi]
         return float(shares(value[telling], ceiling[telling], decision.ceiling_kind).mean())
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from envs.core.decision import Calibration, Decision
 from envs.core.fidelity import FidelityReport
-from ppo_marketing.constrained import keeps_limit
+from ppo_marketing.constrained import keeps_limit, share_of
 from ppo_marketing.evaluation import Estimate, Evidence, Judgement, Row
 from ppo_marketing.ppo.run import TrainingRow
 
@@ -378,9 +378,9 @@ def reached(score: float, decision: Decision) -> str:
 def training_figure(history: Sequence[TrainingRow]) -> Figure:
     """The validation score against seconds of training."""
     scored = {
-        row.seconds: row.validation_score
+        row.seconds: share
         for row in history
-        if row.validation_score is not None and keeps_limit(row.validation_score)
+        if (share := share_of(row.validation_score)) is not None
     }
     figure = _figure(1)
     panel = figure.axes[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,8 @@ def markdown(decision: Decision, comparison: Comparison, calibration: Calibratio
         if one.curve is not None
     ]
     lines += _markdown_rows(("share at step", *(f"{step:,}" for step in grid)), efficient)
+    if _gaps(comparison):
+        lines += ["", "A dash: a seed broke the limit there, and has no share."]
     for name, places in comparison.sweeps.items():
         lines += ["", f"## Sweep of {name}", "", "![sweep](sweep.png)", ""]
         swept = [
@@ -242,7 +245,14 @@ def _at(one: Competitor, step: int) -> str:
     assert one.curve is not None
     if step not in one.curve.steps:
         return ""
-    return f"{100 * one.curve.value[one.curve.steps.index(step)]:.2f}"
+    share = one.curve.value[one.curve.steps.index(step)]
+    return "-" if math.isnan(share) else f"{100 * share:.2f}"
+
+
+def _gaps(comparison: Comparison) -> bool:
+    """Whether any curve has a point without a share."""
+    curves = [one.curve for one in comparison.competitors if one.curve is not None]
+    return any(math.isnan(share) for curve in curves for share in curve.value)
 
 
 def _markdown_rows(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:

@@ -52,11 +52,14 @@ def interquartile_interval(
     return float(interquartile_mean(scores.ravel())), float(low), float(high)
 
 
-def at_common_steps(steps: Sequence[float], scores: Sequence[float], grid: Any) -> Floats:
+def at_common_steps(steps: Sequence[float], scores: Sequence[float] | Floats, grid: Any) -> Floats:
     """A curve's scores at the steps of `grid`, linear in between; NaN beyond its last step."""
     return np.asarray(np.interp(grid, steps, scores, right=np.nan), np.float64)
 
 
-def largest_drop(scores: Sequence[float]) -> float:
-    """The largest loss from one point of a curve to the next; 0 where it never falls."""
-    return float(np.max(-np.diff(scores), initial=0.0)) + 0.0  # no minus zero
+def largest_drop(scores: Sequence[float] | Floats) -> float:
+    """The largest loss from one point of a curve to the next; 0 where it never falls.
+
+    Between a point that is NaN and its neighbours nothing is lost.
+    """
+    return float(np.fmax.reduce(-np.diff(scores), initial=0.0)) + 0.0  # no minus zero

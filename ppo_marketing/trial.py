@@ -18,6 +18,7 @@ from envs.core.settings import load_settings
 from envs.core.world import Array, World
 from ppo_marketing import pipeline
 from ppo_marketing.config import EvaluationSection, TrainingSection
+from ppo_marketing.constrained import as_shares
 from ppo_marketing.errors import TrainingDiverged
 from ppo_marketing.evaluation import play
 from ppo_marketing.policy import Actor
@@ -243,7 +244,7 @@ def _numbers(learned: Learned, curve: Curve) -> dict[str, Any]:
         "best_steps": curve.steps[best],
         "best_score": curve.scores[best],
         "final_score": curve.scores[-1],
-        "largest_drop": largest_drop(curve.scores),
+        "largest_drop": largest_drop(as_shares(curve.scores)),
         "largest_kl": learned.largest_kl,
         "mean_kl": learned.mean_kl,
         "clip_fraction": learned.clip_fraction,

@@ -127,7 +127,8 @@ def tune(
     """Search PPO's settings on the validation score; run again to go on."""
     import dataclasses
 
-    from ppo_marketing import jobs
+    from ppo_marketing import jobs, report
+    from ppo_marketing.constrained import share_of
     from ppo_marketing.jobs.study import TuningPlan
     from ppo_marketing.jobs.tuning import tune as search
     from ppo_marketing.tracking import ui_command
@@ -139,12 +140,14 @@ def tune(
     plan = TuningPlan(trials=trials, steps=steps, seeds=seeds, processes=processes)
     card = jobs.decision_named(config.decision)
     found = search(card, config, plan, calibration, reporter(), announce)
-    default = "not measured" if found.default_score is None else f"{found.default_score:.4f}"
+    default = found.default_score
+    scores = {"best_score": share_of(found.best_score), "default_score": share_of(default)}
     show(
         json,
-        dataclasses.asdict(found),
-        f"best {found.best_score:.4f} of the ceiling on validation episodes, the settings it began "
-        f"from {default}; {found.trials} trials, {found.pruned} of them pruned\n"
+        {**dataclasses.asdict(found), **scores},
+        f"best: {report.reached(found.best_score, card)}\nthe settings it began from: "
+        f"{'not measured' if default is None else report.reached(default, card)}\n"
+        f"{found.trials} trials, {found.pruned} of them pruned\n"
         f"settings  {found.output / 'tuned.yaml'} (ppo-marketing run {found.output / 'tuned.yaml'})"
         f"\nsummary   {found.output / 'tuning.json'}"
         f"\nMLflow    run {found.run_id}: {ui_command(config.project)}",

@@ -128,7 +128,7 @@ def train(
 ) -> None:
     """Train PPO through a calibrated simulator; run again to resume."""
     from ppo_marketing import jobs, report
-    from ppo_marketing.constrained import keeps_limit
+    from ppo_marketing.constrained import share_of
 
     config = config_from(
         config_file,
@@ -148,7 +148,7 @@ def train(
         "steps": last.steps,
         "seconds": last.seconds,
         "steps_per_second": last.steps / last.seconds,
-        "validation_share_of_ceiling": best if keeps_limit(best) else None,
+        "validation_share_of_ceiling": share_of(best),
         "best_update": result.best_update,
     }
     show(

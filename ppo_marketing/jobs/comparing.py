@@ -20,6 +20,7 @@ from ppo_marketing.comparison import (
     mean_played,
 )
 from ppo_marketing.config import RunConfig, build
+from ppo_marketing.constrained import share_of, shares_of
 from ppo_marketing.errors import PpoMarketingError
 from ppo_marketing.evaluation import Kind, Played, ceiling_of, judge_played, play
 from ppo_marketing.files import held_alone, made, read_json
@@ -179,9 +180,11 @@ def _record(
             run.tag("training.failed", record["failed"])
             return
         curve = zip(record["curve_steps"], record["curve_scores"], strict=True)
-        run.curve("validation_share", dict(curve))
-        numbers = ("best_score", "largest_drop", "largest_kl", "entropy", "cpu_seconds")
-        known = {name: record[name] for name in numbers if record[name] is not None}
+        run.curve("validation_share", shares_of(dict(curve)))
+        names = ("largest_drop", "largest_kl", "entropy", "cpu_seconds")
+        numbers = {name: record[name] for name in names}
+        numbers["best_score"] = share_of(record["best_score"])
+        known = {name: number for name, number in numbers.items() if number is not None}
         run.metrics(known, record["steps_done"])
 
 

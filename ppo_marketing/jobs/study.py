@@ -12,6 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from envs.core.forms import Form
+from ppo_marketing.constrained import mean_score
 from ppo_marketing.parallel import cores
 from ppo_marketing.rivals.table import RIVALS, Given
 from ppo_marketing.trial import Ground, Trial, perform
@@ -80,7 +81,7 @@ def suggested(trial: optuna.Trial, given: Given, *, continuous: bool) -> dict[st
 
 
 def one_trial(job: Job) -> int:
-    """Ask for settings, train with each seed, tell the mean of the final scores; its number."""
+    """Ask for settings, train with each seed, tell the mean of the best scores; its number."""
     study = opened(job.journal, job.ground.seed + 1 + job.number)
     trial = study.ask()
     trial.set_user_attr("seeds", job.plan.seeds)
@@ -112,7 +113,7 @@ def one_trial(job: Job) -> int:
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
         return trial.number
-    study.tell(trial, sum(scores) / len(scores))
+    study.tell(trial, mean_score(scores))
     return trial.number
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from envs.core.settings import settings_text
 from envs.core.world import Array
 from ppo_marketing import pipeline, report
 from ppo_marketing.config import RunConfig, build
+from ppo_marketing.constrained import share_of
 from ppo_marketing.files import folder_sha256, read_json
 from ppo_marketing.jobs.calibration import load_calibration, record_calibration
 from ppo_marketing.jobs.folder import identity, job, part_of, tracked, write_json
@@ -78,7 +79,8 @@ def train(
 
         def on_update(row: TrainingRow) -> None:
             stage.reach(row.steps, f"{row.steps_per_second:,.0f} steps/s")
-            run.metrics(row.metrics(), row.steps)
+            known = replace(row, validation_score=share_of(row.validation_score))
+            run.metrics(known.metrics(), row.steps)
 
         result = pipeline.learn_from_calibration(
             decision, calibration, settings, config.training, config.seed,

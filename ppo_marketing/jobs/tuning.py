@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial
 from envs.core.decision import Decision
 from ppo_marketing import pipeline
 from ppo_marketing.config import RunConfig
+from ppo_marketing.constrained import share_of, shares_of
 from ppo_marketing.errors import PpoMarketingError, UserError
 from ppo_marketing.files import held_alone, read_json
 from ppo_marketing.jobs.calibration import record_calibration
@@ -43,7 +44,7 @@ from ppo_marketing.trial import Ground
 
 @dataclasses.dataclass(frozen=True)
 class TuneSummary:
-    """What `tune` leaves behind.
+    """What `tune` leaves behind; scores are validation scores (see `constrained.keeps_limit`).
 
     `default_score` is of the settings that the search began from, None where it was not measured:
     that trial failed or was pruned, or its trust region is none that is searched.
@@ -161,7 +162,10 @@ def _foretold(plan: TuningPlan, missing: int) -> str:
 
 def _best_so_far(study: Study) -> str:
     scored = complete(study)
-    return f"{scored[0].value:.4f}" if scored else "none yet"
+    if not scored:
+        return "none yet"
+    share = share_of(scored[0].value)
+    return "none within the limit" if share is None else f"{share:.4f}"
 
 
 def _record(
@@ -175,9 +179,10 @@ def _record(
     }
     name = f"trial {trial.number}"
     with tracker.start(decision.name, name, params=params, tags=marks, parent=parent) as run:
-        run.curve("validation_share", trial.intermediate_values)
-        if trial.value is not None:
-            run.metrics({"score": trial.value}, max(trial.intermediate_values, default=0))
+        run.curve("validation_share", shares_of(trial.intermediate_values))
+        score = share_of(trial.value)
+        if score is not None:
+            run.metrics({"score": score}, max(trial.intermediate_values, default=0))
 
 
 def _kept(
@@ -203,9 +208,10 @@ def _kept(
         "decision": decision.name,
         "plan": dataclasses.asdict(plan),
         "seed": config.seed,
-        "score": "mean share of the ceiling on validation episodes, best point of each training",
-        "default_score": default,
-        "best_score": best.value,
+        "score": "mean share of the ceiling on validation episodes, best point of each training; "
+        "null where the limit was broken",
+        "default_score": share_of(default),
+        "best_score": share_of(best.value),
         "best_trial": best.number,
         "chosen": chosen,
         "importance": importance(study),
@@ -213,9 +219,9 @@ def _kept(
             {
                 "number": trial.number,
                 "state": trial.state.name.lower(),
-                "score": trial.value,
+                "score": share_of(trial.value),
                 "settings": trial.user_attrs.get("settings"),
-                "curve": {str(step): score for step, score in trial.intermediate_values.items()},
+                "curve": {str(step): share_of(s) for step, s in trial.intermediate_values.items()},
             }
             for trial in study.trials
         ],
@@ -229,7 +235,7 @@ def _kept(
     text += yaml.safe_dump(ready, sort_keys=False)
     write_atomically(config.output / "tuned.yaml", text.encode())
     run.text("tuned.yaml", text)
-    numbers = {"best_score": best.value, "default_score": default}
+    numbers = {"best_score": share_of(best.value), "default_score": share_of(default)}
     run.metrics({k: v for k, v in numbers.items() if v is not None}, plan.steps)
     pruned = len(finished(study)) - len(scored)
     return TuneSummary(

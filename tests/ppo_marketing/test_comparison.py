@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ppo_marketing.comparison import common_grid, competitor, mean_played
+from envs import load_decision
+from ppo_marketing import report_comparison
+from ppo_marketing.comparison import Comparison, common_grid, competitor, mean_played
+from ppo_marketing.constrained import score_beyond
+from ppo_marketing.evaluation import Played, judge_played
 
 CEILING = np.array([10.0, 20.0, 0.0])  # in the last episode nothing can be earned
 
@@ -53,6 +59,28 @@ def test_curves_are_compared_at_common_steps_with_the_spread_of_seeds() -> None:
     assert curve.value == pytest.approx((0.1, 0.25, 0.4, 0.3))
     assert curve.low == pytest.approx((0.0, 0.2, 0.2, 0.2))
     assert curve.high == pytest.approx((0.2, 0.3, 0.6, 0.4))
+
+
+def test_where_a_seed_broke_the_limit_the_curve_has_a_gap_and_nothing_is_made_up() -> None:
+    beyond = score_beyond(0.2)
+    records = [record(0, [beyond, 0.6, 0.4]), record(1, [0.2, 0.2, 0.2])]
+    found = summed(records, [CEILING, CEILING])
+    np.testing.assert_allclose(found.curve.value, [np.nan, np.nan, 0.4, 1 / 3])
+    np.testing.assert_allclose(found.curve.low, [np.nan, np.nan, 0.2, 0.2])
+    rule = Played("a rule", "rule", {"value": CEILING / 2, "events": CEILING})
+    played = [mean_played("a2c", [{"value": CEILING, "events": CEILING}], first=True), rule]
+    evidence = judge_played(
+        played, CEILING, world="a world", value_kpi="value", event_kpi="events", unit="EUR",
+        event_unit="clicks", ceiling_kind="realised", seed=0, chosen={}, repetitions=100,
+    )  # fmt: skip
+    comparison = Comparison((found,), evidence, {})
+    json.dumps(comparison.to_dict(), allow_nan=False)
+    assert comparison.to_dict()["competitors"][0]["curve"]["value"][:2] == [None, None]
+    market: Any = SimpleNamespace(fidelity=SimpleNamespace(passed=True))
+    page = report_comparison.markdown(load_decision("bidding"), comparison, market)
+    assert "| a2c | - | - | 40.00 | 33.33 |" in page
+    assert "A dash: a seed broke the limit there" in page
+    assert "nan" not in page
 
 
 def test_a_diverged_seed_is_told_and_the_others_count() -> None:

@@ -13,7 +13,16 @@ from envs import load_decision
 from envs.core.vector import WorldVectorEnv
 from ppo_marketing import jobs, pipeline
 from ppo_marketing.config import TrainingSection, load_config
-from ppo_marketing.constrained import BEYOND_LIMIT, PricedVectorEnv, keeps_limit
+from ppo_marketing.constrained import (
+    BEYOND_LIMIT,
+    PricedVectorEnv,
+    as_shares,
+    keeps_limit,
+    mean_score,
+    score_beyond,
+    share_of,
+    shares_of,
+)
 from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import Limit, play
 from ppo_marketing.policy import PolicyActor
@@ -93,6 +102,28 @@ def test_policies_within_the_limit_rank_above_all_beyond_it() -> None:
     assert score(0.5) == pytest.approx(BEYOND_LIMIT - 1.0)
     assert score(0.25) < score(0.5) < score(1.0)
     assert [keeps_limit(score(limit)) for limit in (0.25, 0.5, 1.0)] == [False, False, True]
+
+
+def test_a_distance_beyond_the_limit_is_never_read_as_a_share() -> None:
+    beyond = score_beyond(0.25)
+    assert share_of(beyond) is share_of(None) is None
+    assert share_of(0.5) == 0.5
+    assert share_of(-2.0) == -2.0  # worse than doing nothing, and within the limit
+    assert shares_of({0: beyond, 10: 0.5}) == {10: 0.5}
+    np.testing.assert_array_equal(as_shares([0.5, beyond]), [0.5, np.nan])
+
+
+def test_trainings_together_are_beyond_the_limit_where_one_of_them_is() -> None:
+    assert mean_score([0.25, 0.75]) == 0.5
+    one, both = mean_score([0.9, score_beyond(0.5)]), mean_score([score_beyond(0.5)] * 2)
+    assert (one, both) == (score_beyond(0.25), score_beyond(0.5))
+    assert not keeps_limit(mean_score([0.9, 0.9, 0.9, score_beyond(1e-6)]))
+
+
+def test_an_infinite_distance_is_ranked_last_and_can_be_kept() -> None:
+    nothing_bought = score_beyond(float("inf"))
+    assert nothing_bought < score_beyond(1000.0)
+    assert np.isfinite(nothing_bought)
 
 
 def test_a_limited_training_ends_within_its_limit_where_an_unlimited_one_does_not() -> None:

@@ -88,6 +88,11 @@ def test_curves_meet_at_common_steps_and_end_where_they_end() -> None:
     assert np.isnan(found[5])
 
 
+def test_what_is_no_number_is_no_drop() -> None:
+    assert largest_drop([0.9, np.nan, 0.2, 0.1]) == pytest.approx(0.1)
+    assert largest_drop([np.nan, np.nan]) == 0.0
+
+
 @pytest.mark.parametrize(
     ("scores", "drop"), [([1.0], 0.0), ([1, 2, 3], 0.0), ([3, 1, 2, 0.5], 2.0), ([2, 2], 0.0)]
 )

@@ -12,6 +12,7 @@ import pytest
 from optuna.trial import TrialState
 
 from ppo_marketing.config import EvaluationSection, TrainingSection, load_config
+from ppo_marketing.constrained import score_beyond
 from ppo_marketing.errors import UserError
 from ppo_marketing.jobs import study as search
 from ppo_marketing.jobs.study import (
@@ -74,6 +75,19 @@ def test_the_score_is_the_mean_over_seeds(tmp_path: Path, monkeypatch: pytest.Mo
     job = job_in(tmp_path, seeds=3)
     search.one_trial(job)
     assert search.complete(search.opened(job.journal, 0))[0].value == 1.0
+
+
+def test_settings_that_break_the_limit_with_one_seed_rank_below_all_that_keep_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_in(tmp_path, seeds=3)
+    monkeypatch.setattr(search, "perform", scoring(lambda trial: 0.1))
+    search.one_trial(job)
+    broken = (0.9, 0.9, score_beyond(0.3))
+    monkeypatch.setattr(search, "perform", scoring(lambda trial: broken[trial.seed]))
+    search.one_trial(job)
+    values = [trial.value for trial in search.complete(search.opened(job.journal, 0))]
+    assert values == pytest.approx([0.1, score_beyond(0.1)], rel=0, abs=1e-9)
 
 
 def test_what_falls_behind_the_median_is_pruned_and_counts_as_finished(
