@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -148,10 +150,25 @@ def tune(
         f"best: {report.reached(found.best_score, card)}\nthe settings it began from: "
         f"{'not measured' if default is None else report.reached(default, card)}\n"
         f"{found.trials} trials, {found.pruned} of them pruned\n"
-        f"settings  {found.output / 'tuned.yaml'} (ppo-marketing run {found.output / 'tuned.yaml'})"
+        f"settings  {found.output / 'tuned.yaml'}"
         f"\nsummary   {found.output / 'tuning.json'}"
-        f"\nMLflow    run {found.run_id}: {ui_command(config.project)}",
+        f"\nMLflow    run {found.run_id}: {ui_command(config.project)}"
+        f"\nnext      {use_of(found.output / 'tuned.yaml', config, calibration)}",
     )
+
+
+def use_of(tuned: Path, config: RunConfig, calibration: Path | None) -> str:
+    """The command that trains with what was found, on the market that it was found on."""
+    line = [str(Path(sys.executable).with_name("ppo-marketing"))]
+    if calibration is None:
+        line += ["run", str(tuned)]
+    else:
+        line += ["train", config.decision, "--calibration", str(calibration)]
+        line += ["--config", str(tuned)]
+    line += ["--output", str(tuned.with_name("trained"))]
+    if config.accept_failed_fidelity is not None:
+        line += ["--accept-failed-fidelity", config.accept_failed_fidelity]
+    return shlex.join(line)
 
 
 def search_config(

@@ -151,6 +151,18 @@ def refuse_other_study(
     write_json(path, own)
 
 
+def ready(config: RunConfig, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration that trains with the chosen settings what the search trained."""
+    values = config.as_values()
+    training = values["training"]
+    return {
+        "decision": config.decision,
+        "log": values["log"],
+        "environment": values["environment"],
+        "training": {**training, "ppo": {**training["ppo"], **chosen}},
+    }
+
+
 def _foretold(plan: TuningPlan, missing: int) -> str:
     seconds = missing * plan.seeds * (FIXED_COST_S + RIVALS["ppo"].cost_us * plan.steps / 1e6)
     minutes = seconds / plan.workers / 60
@@ -193,7 +205,7 @@ def _kept(
     study: Study,
     run: Run,
 ) -> TuneSummary:
-    """The chosen settings as a file that `run` takes, and the study's summary."""
+    """The chosen settings as a file that `run` and `train` take, and the study's summary."""
     scored = complete(study)
     if not scored:
         raise PpoMarketingError(
@@ -228,11 +240,8 @@ def _kept(
     }
     write_json(config.output / "tuning.json", summary)
     run.json("tuning", summary)
-    values = config.as_values()
-    ppo = {**values["training"]["ppo"], **chosen}
-    ready = {"decision": config.decision, "training": {**values["training"], "ppo": ppo}}
     text = f"# chosen by `ppo-marketing tune`, trial {best.number} of {len(study.trials)}\n"
-    text += yaml.safe_dump(ready, sort_keys=False)
+    text += yaml.safe_dump(ready(config, chosen), sort_keys=False)
     write_atomically(config.output / "tuned.yaml", text.encode())
     run.text("tuned.yaml", text)
     numbers = {"best_score": share_of(best.value), "default_score": share_of(default)}

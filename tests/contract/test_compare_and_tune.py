@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import time
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from ppo_marketing.config import load_config
 from tests.support import fourth_decision
 from tests.support.fourth_decision import QUICK, command, copied, variables
 
@@ -135,16 +136,49 @@ def test_a_search_goes_on_where_it_was_and_its_settings_can_be_run(copy: Path) -
     output = copy / "tuned"
     line: list[str | Path] = [
         "tune", "pricing", "--calibration", copy / "market", "-o", output, "--steps", "4096",
+        "--set", "unit_cost=0.7",
     ]  # fmt: skip
     begun = call(copy, *line, "--trials", "1", "--json")
     assert begun.returncode == 0, begun.stderr
     first = json.loads((output / "tuning.json").read_text())
-    gone_on = call(copy, *line, "--trials", "3", "--json")
+    gone_on = call(copy, *line, "--trials", "3")
     assert gone_on.returncode == 0, gone_on.stderr
     second = json.loads((output / "tuning.json").read_text())
     assert len(second["trials"]) == 3
     assert second["trials"][:1] == first["trials"], "none was done again"
     assert second["best_score"] >= second["default_score"] == first["default_score"]
     assert len(nested(copy, "tune tuned")) == 1 + 3  # each start records all that it rests on
-    ready = load_config(output / "tuned.yaml", {"decision": "bidding"})
-    assert ready.training.ppo == second["chosen"]
+    assert f"best: {second['best_score']:.4f} of the ceiling" in gone_on.stdout
+    trained = call(copy, *command_after(gone_on.stdout), "--steps", "4096")
+    assert trained.returncode == 0, trained.stderr
+    config = yaml.safe_load((output / "trained" / "config.yaml").read_text())
+    assert config["decision"] == "pricing"
+    assert config["training"]["ppo"] == second["chosen"]
+    settings = json.loads((output / "trained" / "policy" / "settings.json").read_text())
+    assert settings["unit_cost"] == 0.7
+
+
+def test_a_search_on_a_log_leaves_a_file_that_runs_on_that_log(copy: Path) -> None:
+    log, output = copy / "log.parquet", copy / "tuned-on-a-log"
+    assert call(copy, "generate", "pricing", "-o", log, "--days", "12").returncode == 0
+    searched = call(
+        copy, "tune", "pricing", "--log", log, "-o", output, "--steps", "4096", "--trials", "1",
+        "--set", "unit_cost=0.7",
+    )  # fmt: skip
+    assert searched.returncode == 0, searched.stderr
+    tuned = yaml.safe_load((output / "tuned.yaml").read_text())
+    assert tuned.keys() == {"decision", "log", "environment", "training"}
+    ran = call(copy, *command_after(searched.stdout), "--steps", "4096", "--json")
+    assert ran.returncode == 0, ran.stderr
+    config = yaml.safe_load((output / "trained" / "config.yaml").read_text())
+    assert (config["decision"], config["log"]["path"]) == ("pricing", str(log))
+    assert config["environment"] == {"unit_cost": 0.7}
+    assert config["training"]["ppo"] == tuned["training"]["ppo"]
+
+
+def command_after(said: str) -> list[str]:
+    """The arguments of the command that a search ends with."""
+    (following,) = [line for line in said.splitlines() if line.startswith("next ")]
+    _, program, *arguments = shlex.split(following)
+    assert Path(program).name == "ppo-marketing"
+    return arguments

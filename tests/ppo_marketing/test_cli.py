@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,8 @@ import pytest
 
 from envs import decision_names
 from envs.bidding.fit import BiddingCalibration
-from ppo_marketing.config import PROJECT
+from ppo_marketing.cli.search import use_of
+from ppo_marketing.config import PROJECT, load_config
 from ppo_marketing.files import held_alone
 from ppo_marketing.jobs import forget_finished
 
@@ -415,3 +417,13 @@ def test_another_training_in_the_same_folder_is_refused_and_nothing_is_lost(
     assert refused.returncode == 3
     assert "differs in training" in refused.stderr
     assert (tmp_path / "out" / "checkpoint.pt").read_bytes() == kept
+
+
+def test_the_command_after_a_search_is_quoted_and_carries_the_reason_it_needed() -> None:
+    reason = "a pilot on ten customers"
+    config = load_config(None, {"decision": "bidding", "accept_failed_fidelity": reason})
+    line = shlex.split(use_of(Path("my runs/tuned.yaml"), config, Path("market")))
+    assert line[1:] == [
+        "train", "bidding", "--calibration", "market", "--config", "my runs/tuned.yaml",
+        "--output", "my runs/trained", "--accept-failed-fidelity", reason,
+    ]  # fmt: skip
