@@ -44,7 +44,9 @@ class OwnWatch:
         self._before = action, agent.log_prob(observation, action, mask)
         gathered = self._updates * self._rows + (self._measured if self._updates else 0)
         self._on_curve(gathered, agent)
-        return float(self._updates)  # the last policy is the one that `train` keeps
+        # Never better than the start, so that `train` copies no agent: `on_curve` keeps its own
+        # best, and `train_own` gives back the last.
+        return 0.0
 
 
 def train_own(

@@ -162,6 +162,22 @@ def test_reinforce_has_no_baseline_at_any_time() -> None:
     assert values == [0.0] * len(values)
 
 
+def test_our_own_training_copies_no_agent_while_it_is_timed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copied: list[Agent] = []
+    real = Agent.copy
+
+    def copy(agent: Agent) -> Agent:
+        copied.append(agent)
+        return real(agent)
+
+    monkeypatch.setattr(Agent, "copy", copy)
+    short, long = (trained("ppo", "discrete", steps=steps).updates for steps in (512, 2048))
+    assert long > short >= 2
+    assert len(copied) <= 2 * 2, "a training copies its start, and nothing an update"
+
+
 class NotANumber(TwoArms):
     """Pays what is no number."""
 
