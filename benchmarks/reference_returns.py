@@ -26,7 +26,6 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import stats
 
 import envs
 from benchmarks.cells import Cells, cells_of
@@ -44,6 +43,7 @@ from envs.core.forms import form_of
 from ppo_marketing import pipeline
 from ppo_marketing.config import load_config
 from ppo_marketing.rivals.table import RIVALS, Given
+from ppo_marketing.statistics import interquartile_mean
 from ppo_marketing.trial import ChoosingActor
 
 Array = npt.NDArray[Any]
@@ -135,21 +135,17 @@ def cells_for(row: str, learner: str, *, again: bool, name: str) -> Cells:
 def compare(ours: Array, theirs: Array, rng: np.random.Generator) -> dict[str, Any]:
     """Return the paired 95 % bootstrap interval of the difference of interquartile means.
 
-    Seeds are resampled in pairs; the interquartile mean is that of the middle half.
+    Seeds are resampled in pairs.
     """
     drawn = rng.integers(0, len(ours), (RESAMPLES, len(ours)))
-    differences = _iqm(ours[drawn]) - _iqm(theirs[drawn])
+    differences = interquartile_mean(ours[drawn]) - interquartile_mean(theirs[drawn])
     low, high = np.quantile(differences, [0.025, 0.975]).tolist()
     return {
-        "difference": float(_iqm(ours) - _iqm(theirs)),
+        "difference": float(interquartile_mean(ours) - interquartile_mean(theirs)),
         "low": low,
         "high": high,
         "not_below": high >= 0.0,
     }
-
-
-def _iqm(returns: Array) -> Array:
-    return np.asarray(stats.trim_mean(returns, 0.25, axis=-1))
 
 
 def trained(learner: Learner, seed: int) -> dict[str, float]:
@@ -171,7 +167,7 @@ def summary(
     theirs = np.array(returns[PEER])
     return row | {
         "returns": returns,
-        "interquartile_means": {name: float(_iqm(np.array(r))) for name, r in returns.items()},
+        "interquartile_means": {name: float(interquartile_mean(r)) for name, r in returns.items()},
         "median_seconds": {
             name: float(np.median([by_seed[s]["seconds"] for s in seeds]))
             for name, by_seed in found.items()

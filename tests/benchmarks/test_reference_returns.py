@@ -49,11 +49,12 @@ def test_only_seeds_that_everyone_has_are_compared() -> None:
     assert "returns" not in reference.summary({"ours": {}, reference.PEER: {}}, {}, True)
 
 
-def test_the_interquartile_mean_is_that_of_the_middle_half() -> None:
-    result = reference.compare(
-        np.array([0.0, 5.0, 6.0, 7.0, 100.0]), np.zeros(5), np.random.default_rng(0)
-    )
-    assert result["difference"] == pytest.approx(6.0)
+def test_the_interquartile_mean_is_that_of_the_middle_half_wherever_one_is_told() -> None:
+    ours, theirs = [0.0, 5.0, 6.0, 10.0, 100.0], [0.0] * 5
+    middle = (0.75 * 5 + 6 + 0.75 * 10) / 2.5  # of five values the outer quarters cut 1.25 each
+    result = reference.compare(np.array(ours), np.array(theirs), np.random.default_rng(0))
+    assert result["difference"] == pytest.approx(middle)
+    assert row(ours, theirs)["interquartile_means"]["ours"] == pytest.approx(middle)
 
 
 @pytest.mark.parametrize("name", TASKS)
