@@ -28,6 +28,7 @@ from ppo_marketing.evaluation import (
     Judgement,
     Kind,
     Limit,
+    Played,
     Row,
     ceiling_of,
     judge_played,
@@ -88,9 +89,8 @@ def read(decision: Decision, section: LogSection, cache: Path) -> LogTable:
         )
 
 
-def given_settings(decision: Decision, given: dict[str, Any], *, sample: bool) -> Any:
-    """The decision's settings: the given ones over the sample's or the plain defaults."""
-    base = decision.sample_settings() if sample else decision.settings_type()
+def given_settings(decision: Decision, given: Mapping[str, Any], base: Any) -> Any:
+    """The decision's settings: the given ones over those of `base`."""
     return build(decision.settings_type, {**vars(base), **given}, decision.name)
 
 
@@ -259,6 +259,18 @@ def learn_from_calibration(
     )
 
 
+LATER = "simulated from the later part"
+"""What the judging world is called in tables."""
+
+
+def beside(
+    rules: Sequence[Rule[Any]], logging: Rule[Any] | None, do_nothing: Rule[Any]
+) -> list[tuple[Actor, Kind]]:
+    """Whom every policy is judged beside, in the order of the table."""
+    logged: list[tuple[Actor, Kind]] = [(logging, "logging")] if logging else []
+    return [*((rule, "rule") for rule in rules), *logged, (do_nothing, "floor")]
+
+
 @dataclass(frozen=True)
 class Contest:
     """Who is compared: the policy, its untrained start, the rules, the log's own, doing nothing."""
@@ -271,13 +283,10 @@ class Contest:
 
     def actors(self) -> list[tuple[Actor, Kind]]:
         """Everyone in the order of the table."""
-        logging: list[tuple[Actor, Kind]] = [(self.logging, "logging")] if self.logging else []
         return [
             (PolicyActor("PPO", self.policy), "policy"),
             (PolicyActor("untrained start", self.start), "untrained"),
-            *((rule, "rule") for rule in self.rules),
-            *logging,
-            (self.do_nothing, "floor"),
+            *beside(self.rules, self.logging, self.do_nothing),
         ]
 
 
@@ -293,10 +302,31 @@ def judge_in(
     bootstrap: int,
 ) -> Evidence:
     """Everyone plays the same episodes of one world; the policy is compared, paired, with each."""
-    event_unit = next(kpi.unit for kpi in decision.kpis if kpi.name == decision.event_kpi)
-    return judge_played(
+    return evidence_of(
+        decision,
         [play(actor, world, episodes, seed, kind) for actor, kind in contest.actors()],
         ceiling_of(world, episodes, seed, decision.ceiling),
+        contest.rules,
+        title=title, unit=unit, seed=seed, bootstrap=bootstrap,
+    )  # fmt: skip
+
+
+def evidence_of(
+    decision: Decision,
+    played: Sequence[Played],
+    ceiling: Array,
+    rules: Sequence[Rule[Any]],
+    *,
+    title: str,
+    unit: str,
+    seed: int,
+    bootstrap: int,
+) -> Evidence:
+    """What was made of the same episodes, judged in the decision's own KPIs and units."""
+    event_unit = next(kpi.unit for kpi in decision.kpis if kpi.name == decision.event_kpi)
+    return judge_played(
+        played,
+        ceiling,
         world=title,
         value_kpi=decision.value_kpi,
         event_kpi=decision.event_kpi,
@@ -304,7 +334,7 @@ def judge_in(
         event_unit=event_unit,
         ceiling_kind=decision.ceiling_kind,
         seed=seed,
-        chosen={rule.name: dict(rule.chosen) for rule in contest.rules},
+        chosen={rule.name: dict(rule.chosen) for rule in rules},
         repetitions=bootstrap,
     )
 
@@ -337,7 +367,7 @@ def judge_policy(
             bootstrap=evaluation.bootstrap,
         )  # fmt: skip
 
-    found = judged(later, "simulated from the later part", episodes)
+    found = judged(later, LATER, episodes)
     return Judgement(
         later=found,
         logged=None

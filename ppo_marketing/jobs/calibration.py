@@ -59,6 +59,19 @@ def load_calibration(decision: Decision, folder: Path) -> tuple[Calibration, Any
         return calibration, load_settings(folder, decision.settings_type)
 
 
+def playable_calibration(
+    decision: Decision, folder: Path, changes: Mapping[str, Any]
+) -> tuple[Calibration, Any]:
+    """A calibration and its settings with the user's changes to them.
+
+    Raises UserError where they cannot be used, or this market shows them to be impossible.
+    """
+    calibration, made_with = load_calibration(decision, folder)
+    settings = pipeline.given_settings(decision, changes, made_with)
+    pipeline.require_playable(calibration, settings)
+    return calibration, settings
+
+
 def record_calibration(run: Run, calibration: Calibration, about: Mapping[str, Any]) -> None:
     """Tell the tracker what was learned from and whether it can be believed."""
     run.dataset("log", sha256=about["sha256"], rows=about["rows"], source=about["source"])

@@ -19,15 +19,15 @@ from ppo_marketing.comparison import (
     competitor,
     mean_played,
 )
-from ppo_marketing.config import RunConfig, build
+from ppo_marketing.config import RunConfig
 from ppo_marketing.constrained import share_of, shares_of
 from ppo_marketing.errors import PpoMarketingError
-from ppo_marketing.evaluation import Kind, Played, ceiling_of, judge_played, play
+from ppo_marketing.evaluation import Played, ceiling_of, play
 from ppo_marketing.files import held_alone, made, read_json
 from ppo_marketing.jobs.calibration import (
     calibrated,
     keep_calibration,
-    load_calibration,
+    playable_calibration,
     record_calibration,
 )
 from ppo_marketing.jobs.folder import part_of, tags, write_json
@@ -35,7 +35,6 @@ from ppo_marketing.jobs.logs import prepare
 from ppo_marketing.jobs.plan import ComparisonPlan, Planned, planned
 from ppo_marketing.jobs.trainings import Kept, Task, done, kept, task_of
 from ppo_marketing.parallel import in_processes
-from ppo_marketing.policy import Actor
 from ppo_marketing.ppo.checkpoint import write_atomically
 from ppo_marketing.ppo.signals import stop_on_signals
 from ppo_marketing.progress import Reporter
@@ -111,12 +110,8 @@ def market_of(
         keep_calibration(market, prepared, folder)
     else:
         folder = part_of(calibration, "calibration")
-        market, settings = load_calibration(decision, folder)
+        market, settings = playable_calibration(decision, folder, config.environment)
         about = read_json(folder / "log.json")
-        settings = build(
-            decision.settings_type, {**vars(settings), **config.environment}, decision.name
-        )
-        pipeline.require_playable(market, settings)
     pipeline.require_fidelity(market, config.accept_failed_fidelity)
     with reporter.stage("tuning the rules on history"):
         rules = pipeline.tuned_rules(decision, market, settings, config.seed)
@@ -225,25 +220,15 @@ def _judged(
         raise PpoMarketingError(
             "every training diverged: " + "; ".join(f for c in competitors for f in c.failures[:1])
         )
-    logging = decision.logging_rule(market.calibration)
-    others: list[tuple[Actor, Kind]] = [(rule, "rule") for rule in market.rules]
-    if logging:
-        others.append((logging, "logging"))
-    others.append((decision.do_nothing, "floor"))
-    played += [play(actor, world, episodes, seed, kind) for actor, kind in others]
-    evidence = judge_played(
-        played,
-        ceiling,
-        world="simulated from the later part",
-        value_kpi=decision.value_kpi,
-        event_kpi=decision.event_kpi,
-        unit=market.settings.currency,
-        event_unit=next(kpi.unit for kpi in decision.kpis if kpi.name == decision.event_kpi),
-        ceiling_kind=decision.ceiling_kind,
-        seed=seed,
-        chosen={rule.name: dict(rule.chosen) for rule in market.rules},
-        repetitions=config.evaluation.bootstrap,
+    others = pipeline.beside(
+        market.rules, decision.logging_rule(market.calibration), decision.do_nothing
     )
+    played += [play(actor, world, episodes, seed, kind) for actor, kind in others]
+    evidence = pipeline.evidence_of(
+        decision, played, ceiling, market.rules,
+        title=pipeline.LATER, unit=market.settings.currency, seed=seed,
+        bootstrap=config.evaluation.bootstrap,
+    )  # fmt: skip
     return Comparison(tuple(competitors), evidence, laid_out.sweeps)
 
 

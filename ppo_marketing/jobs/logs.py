@@ -80,7 +80,8 @@ def validate(decision: Decision, section: LogSection, project: Path) -> dict[str
 def prepare(decision: Decision, config: RunConfig, reporter: Reporter) -> Prepared:
     """The log, read whole; of a user's own log nothing is written outside the cache."""
     section, sample = config.log, config.log.path is None
-    settings = pipeline.given_settings(decision, config.environment, sample=sample)
+    base = decision.sample_settings() if sample else decision.settings_type()
+    settings = pipeline.given_settings(decision, config.environment, base)
     if sample:
         path = config.output / "sample-log.parquet"
         length = f"{section.days} {decision.sample_period}"

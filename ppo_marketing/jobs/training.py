@@ -12,10 +12,10 @@ from envs.core.decision import Calibration, Decision
 from envs.core.settings import settings_text
 from envs.core.world import Array
 from ppo_marketing import pipeline, report
-from ppo_marketing.config import RunConfig, build
+from ppo_marketing.config import RunConfig
 from ppo_marketing.constrained import share_of
 from ppo_marketing.files import folder_sha256, read_json
-from ppo_marketing.jobs.calibration import load_calibration, record_calibration
+from ppo_marketing.jobs.calibration import playable_calibration, record_calibration
 from ppo_marketing.jobs.folder import identity, job, part_of, tracked, write_json
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import save_policy, write_atomically
@@ -43,12 +43,8 @@ def train_only(
 ) -> TrainResult:
     """`train`: from a saved calibration to a saved policy; an unfinished training is resumed."""
     folder = part_of(folder, "calibration")
-    calibration, settings = load_calibration(decision, folder)
-    settings = build(
-        decision.settings_type, {**vars(settings), **config.environment}, decision.name
-    )
     pipeline.ppo_config(decision, config.training)
-    pipeline.require_playable(calibration, settings)
+    calibration, settings = playable_calibration(decision, folder, config.environment)
     pipeline.require_fidelity(calibration, config.accept_failed_fidelity)
     own = identity(config, settings, folder_sha256(folder, "calibration.json"))
     with (
