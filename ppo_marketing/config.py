@@ -7,7 +7,6 @@ decision's card says, then the defaults. Unknown keys are refused.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +23,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from envs import load_decision
-from ppo_marketing.errors import UserError
+from ppo_marketing.errors import UserError, closest, meant
 from ppo_marketing.ppo.constraint import PIDLagrangian
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -179,12 +178,7 @@ def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
     Raises UserError that lists unknown names, wrong types and contradictions.
     """
     known = [item.name for item in dataclasses.fields(kind)]  # type: ignore[arg-type] # a dataclass
-    problems = []
-    for name in values:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
-            problems.append(f"  {name}: unknown; {hint}")
+    problems = [f"  {name}: unknown; {meant(name, known)}" for name in values if name not in known]
     try:
         built = TypeAdapter(kind).validate_python(
             {name: value for name, value in values.items() if name in known}
@@ -210,8 +204,7 @@ def _guess(name: str) -> str:
     """The setting that a misspelt name most likely means, on whatever level."""
     sections = (RunConfig, LogSection, TrainingSection, EvaluationSection)
     known = {field for section in sections for field in section.model_fields}
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return "" if closest(name, known) is None else f"; {meant(name, known)}"
 
 
 def _listed(error: ValidationError) -> str:

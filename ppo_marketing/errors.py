@@ -11,6 +11,9 @@ Interrupted         130/143   stopped by Ctrl-C or SIGTERM, after saving
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable, Mapping
+
 
 class PpoMarketingError(Exception):
     """Base of every error this program raises on purpose; `exit_code` is what the shell sees."""
@@ -60,3 +63,21 @@ class Interrupted(PpoMarketingError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a misspelt one most likely means; None where none is near."""
+    near = difflib.get_close_matches(name.lower(), known, n=1)
+    return near[0] if near else None
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """What to say of a name that is not known: the one that was meant, or all that there are."""
+    names = tuple(known)
+    near = closest(name, names)
+    return f"known: {', '.join(names)}" if near is None else f"did you mean {near}?"
+
+
+def below_one(counts: Mapping[str, int]) -> list[str]:
+    """What to say of every count that is not at least one."""
+    return [f"{name} is {n}: it must be at least 1" for name, n in counts.items() if n < 1]

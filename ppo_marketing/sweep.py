@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ppo_marketing.errors import UserError
+from ppo_marketing.errors import UserError, meant
 from ppo_marketing.ppo.config import PPOConfig
 
 
@@ -15,7 +14,6 @@ from ppo_marketing.ppo.config import PPOConfig
 class Sweep:
     """A setting that can be swept: its values around a configuration, and how each is set."""
 
-    title: str
     values: Callable[[PPOConfig, int], Sequence[float]]
     current: Callable[[PPOConfig], float]
     override: Callable[[float], Mapping[str, Any]]
@@ -46,31 +44,26 @@ def _batch_values(config: PPOConfig, rows: int) -> Sequence[float]:
 
 SWEEPS: Mapping[str, Sweep] = {
     "clip": Sweep(
-        "clip epsilon",
         _clip_values,
         _clip_of,
         lambda value: {"trust_region": {"kind": "clip", "low": value, "high": value}},
     ),
     "epochs": Sweep(
-        "epochs",
         lambda config, rows: (1, 2, 4, 8, 16),
         lambda config: config.epochs,
         lambda value: {"epochs": int(value)},
     ),
     "batch": Sweep(
-        "minibatch size",
         _batch_values,
         lambda config: config.minibatch_size,
         lambda value: {"minibatch_size": int(value)},
     ),
     "learning_rate": Sweep(
-        "learning rate",
         lambda config, rows: _around(config.learning_rate, 0.1, 0.3, 1, 3, 10),
         lambda config: config.learning_rate,
         lambda value: {"learning_rate": value},
     ),
     "gae_lambda": Sweep(
-        "GAE lambda",
         lambda config, rows: (0.5, 0.8, 0.9, 0.95, 1.0),
         lambda config: config.gae_lambda,
         lambda value: {"gae_lambda": value},
@@ -84,12 +77,11 @@ def sweeps_named(names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         UserError: listing every name that there is not, with what was meant.
     """
-    problems = []
-    for name in names:
-        if name not in SWEEPS:
-            close = difflib.get_close_matches(name.lower(), SWEEPS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(SWEEPS)}"
-            problems.append(f"  {name}: no setting that can be swept; {hint}")
+    problems = [
+        f"  {name}: no setting that can be swept; {meant(name, SWEEPS)}"
+        for name in names
+        if name not in SWEEPS
+    ]
     if problems:
         raise UserError("these settings cannot be swept:\n" + "\n".join(problems))
     return tuple(dict.fromkeys(names))

@@ -12,7 +12,7 @@ from envs.core.decision import Decision
 from envs.core.forms import Form, form_of
 from ppo_marketing import pipeline
 from ppo_marketing.config import RunConfig
-from ppo_marketing.errors import UserError
+from ppo_marketing.errors import UserError, below_one
 from ppo_marketing.parallel import cores
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.rivals.table import RIVALS, Given, Rival, rivals_named
@@ -74,16 +74,14 @@ def planned(decision: Decision, config: RunConfig, plan: ComparisonPlan) -> Plan
     counts below one, an algorithm whose action space is not on offer, settings that contradict.
     """
     ppo = pipeline.ppo_config(decision, config.training)
-    problems = [
-        f"{name} is {count}: it must be at least 1"
-        for name, count in {
+    problems = below_one(
+        {
             "--seeds": plan.seeds,
             "--steps": plan.steps,
             "--off-policy-steps": plan.off_policy_steps,
             "--processes": plan.workers,
-        }.items()
-        if count < 1
-    ]
+        }
+    )
     if plan.actions not in ACTIONS:
         problems.append(f"--actions is {plan.actions!r}: choose one of {', '.join(ACTIONS)}")
     rivals: tuple[Rival, ...] = ()

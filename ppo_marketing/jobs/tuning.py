@@ -14,7 +14,7 @@ from envs.core.decision import Decision
 from ppo_marketing import pipeline
 from ppo_marketing.config import RunConfig
 from ppo_marketing.constrained import share_of, shares_of
-from ppo_marketing.errors import PpoMarketingError, UserError
+from ppo_marketing.errors import PpoMarketingError, UserError, below_one
 from ppo_marketing.files import held_alone, read_json
 from ppo_marketing.jobs.calibration import record_calibration
 from ppo_marketing.jobs.comparing import ground_of, market_of
@@ -112,16 +112,14 @@ def tune(
 
 def refuse_nonsense(plan: TuningPlan) -> None:
     """Raise UserError that lists every count below one."""
-    problems = [
-        f"{name} is {count}: it must be at least 1"
-        for name, count in {
+    problems = below_one(
+        {
             "--trials": plan.trials,
             "--steps": plan.steps,
             "--seeds": plan.seeds,
             "--processes": plan.workers,
-        }.items()
-        if count < 1
-    ]
+        }
+    )
     if problems:
         raise UserError("nothing can be tuned like this:\n  " + "\n  ".join(problems))
 

@@ -10,7 +10,7 @@ import pytest
 from envs import load_decision
 from ppo_marketing import config
 from ppo_marketing.config import build, load_config, read_columns
-from ppo_marketing.errors import UserError
+from ppo_marketing.errors import UserError, below_one, meant
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.trust_region import KLPenalty
 
@@ -111,3 +111,15 @@ def test_a_variable_that_is_no_section_is_refused(monkeypatch: pytest.MonkeyPatc
 def test_an_unknown_decision_is_refused_with_those_there_are() -> None:
     with pytest.raises(UserError, match="choose one of"):
         load_config(None, {"decision": "biding"})
+
+
+def test_an_unknown_name_is_met_with_what_was_meant_or_with_all_there_is() -> None:
+    assert meant("Budgett", ("budget", "caps")) == "did you mean budget?"
+    assert meant("quite", ("budget", "caps")) == "known: budget, caps"
+
+
+def test_every_count_below_one_is_named() -> None:
+    assert below_one({"--seeds": 0, "--steps": 1, "--trials": -2}) == [
+        "--seeds is 0: it must be at least 1",
+        "--trials is -2: it must be at least 1",
+    ]
