@@ -218,12 +218,19 @@ def require_fitting_minibatch(config: PPOConfig, copies: int) -> None:
     Raises:
         UserError: it is larger.
     """
+    for problem in unfilled_minibatch(config, copies):
+        raise UserError(problem)
+
+
+def unfilled_minibatch(config: PPOConfig, copies: int) -> list[str]:
+    """What to say of a minibatch that a rollout of so many copies cannot fill; else nothing."""
     rows = config.rollout_steps * copies
-    if config.minibatch_size > rows:
-        raise UserError(
-            f"minibatch_size is {config.minibatch_size} and one rollout has only {rows} rows "
-            f"({config.rollout_steps} steps of {copies} copies); lower it or gather more"
-        )
+    if config.minibatch_size <= rows:
+        return []
+    return [
+        f"minibatch_size is {config.minibatch_size} and one rollout has only {rows} rows "
+        f"({config.rollout_steps} steps of {copies} copies); lower it or gather more"
+    ]
 
 
 def _absent_or_positive(value: float | None) -> bool:

@@ -11,10 +11,10 @@ from typing import Any, cast
 
 from gymnasium.vector import VectorEnv
 
-from ppo_marketing.errors import Interrupted, UserError
+from ppo_marketing.errors import Interrupted, UserError, below_one
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_checkpoint, save_checkpoint
-from ppo_marketing.ppo.config import PPOConfig
+from ppo_marketing.ppo.config import PPOConfig, unfilled_minibatch
 from ppo_marketing.ppo.fused.crew import Crew
 from ppo_marketing.ppo.fused.rows import column_moments
 from ppo_marketing.ppo.rollout import Buffers, Rollout, collect
@@ -226,21 +226,14 @@ def _check_arguments(
     checkpoint_every: int,
     validate_every: int,
 ) -> None:
-    rows = config.rollout_steps * env.num_envs
-    problems = [
-        f"{name} is {count}; it must be at least 1"
-        for name, count in [
-            ("total_steps", total_steps),
-            ("checkpoint_every", checkpoint_every),
-            ("validate_every", validate_every),
-        ]
-        if count < 1
-    ]
-    if config.minibatch_size > rows:
-        problems.append(
-            f"minibatch_size is {config.minibatch_size} and one rollout has only {rows} rows "
-            f"({config.rollout_steps} steps of {env.num_envs} copies); lower it or gather more"
-        )
+    problems = below_one(
+        {
+            "total_steps": total_steps,
+            "checkpoint_every": checkpoint_every,
+            "validate_every": validate_every,
+        }
+    )
+    problems += unfilled_minibatch(config, env.num_envs)
     if checkpoint is not None and not (
         hasattr(env, "state_dict") and hasattr(env, "load_state_dict")
     ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from gymnasium.vector import VectorEnv
 
 from envs.core.forms import Form
 from ppo_marketing.config import build
-from ppo_marketing.errors import UserError
+from ppo_marketing.errors import UserError, meant
 from ppo_marketing.ppo.config import PPOConfig, require_fitting_minibatch
 from ppo_marketing.ppo.trust_region import Unbounded
 from ppo_marketing.rivals.learned import Learned, OnCurve
@@ -251,12 +250,11 @@ def rivals_named(names: Sequence[str]) -> tuple[Rival, ...]:
     Raises:
         UserError: listing every name that there is not, with what was meant.
     """
-    problems = []
-    for name in names:
-        if name not in RIVALS:
-            close = difflib.get_close_matches(name.lower(), RIVALS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(RIVALS)}"
-            problems.append(f"  {name}: there is no such algorithm; {hint}")
+    problems = [
+        f"  {name}: there is no such algorithm; {meant(name, RIVALS)}"
+        for name in names
+        if name not in RIVALS
+    ]
     if problems:
         raise UserError("these algorithms cannot be compared:\n" + "\n".join(problems))
     return tuple(RIVALS[name] for name in dict.fromkeys(names or RIVALS))
