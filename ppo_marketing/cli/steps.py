@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -24,9 +24,6 @@ from ppo_marketing.cli.options import (
     named_values,
 )
 from ppo_marketing.cli.show import print_table, reporter, show, show_judgement
-
-if TYPE_CHECKING:
-    pass
 
 
 def generate(
