@@ -20,6 +20,9 @@ Array = NDArray[Any]
 BEYOND_LIMIT = -1000.0
 """Below any share of a ceiling: what validation gives to a policy that breaks the limit, less by
 how much."""
+EVERY = 32
+"""Steps between two adjustments of a price: PPO's default rollout, so that an update is paid at one
+price and each new price is learned from before the next."""
 FARTHEST = 1e6
 """What stands for an infinite distance, a CPA without a purchase: kept scores are JSON."""
 
@@ -73,7 +76,7 @@ class PricedVectorEnv(VectorWrapper):
     `paid` keeps, for every adjustment, (J / limit - 1, the new price).
     """
 
-    def __init__(self, env: VectorEnv, constraint: PIDLagrangian, every: int = 32) -> None:
+    def __init__(self, env: VectorEnv, constraint: PIDLagrangian, every: int = EVERY) -> None:
         super().__init__(env)
         self.constraint, self.every = constraint, every
         self.paid: list[tuple[float, float]] = []

@@ -26,6 +26,7 @@ from ppo_marketing.constrained import (
 from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import Limit, play
 from ppo_marketing.policy import PolicyActor
+from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.constraint import PIDLagrangian
 from ppo_marketing.progress import SilentReporter
 
@@ -77,6 +78,15 @@ def test_a_priced_environment_goes_on_exactly_where_it_was_saved() -> None:
         one, other = env.step(np.zeros(4, int)), twin.step(np.zeros(4, int))
         assert np.array_equal(one[1], other[1])
     assert twin.constraint == env.constraint
+
+
+def test_by_default_an_update_is_paid_at_one_price() -> None:
+    env = PricedVectorEnv(copies(SHOWN).env, SHOWN)
+    env.reset(seed=0)
+    rollout = PPOConfig().rollout_steps
+    for done in range(1, 3 * rollout + 1):
+        env.step(np.zeros(4, int))
+        assert len(env.paid) == done // rollout
 
 
 def test_an_unknown_kpi_is_refused_with_those_there_are() -> None:
