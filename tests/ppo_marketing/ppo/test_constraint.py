@@ -73,6 +73,14 @@ def test_spending_for_nothing_violates_a_ratio_and_doing_nothing_does_not() -> N
     assert cpa.violation(np.array([[0.0, 0.0]])) == -1.0
 
 
+@pytest.mark.parametrize("gain", [-1.0, math.inf, math.nan])
+def test_every_gain_is_refused_once_and_by_name(gain: float) -> None:
+    with pytest.raises(UserError) as refused:
+        PIDLagrangian(kpi="spend", limit=1.0, proportional=gain, integral=gain, derivative=gain)
+    for name in ("proportional", "integral", "derivative"):
+        assert str(refused.value).count(f"{name} is {gain}") == 1
+
+
 def test_settings_out_of_range_are_listed_together() -> None:
     with pytest.raises(UserError, match=r"limit is 0.0.*per is 'spend'.*integral is 0.0"):
         PIDLagrangian(kpi="spend", per="spend", limit=0.0, integral=0.0)
