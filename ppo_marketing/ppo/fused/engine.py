@@ -21,7 +21,7 @@ from ppo_marketing.ppo.fused.kernel import (
     sweep,
 )
 from ppo_marketing.ppo.fused.model import agent_obstacle, as_columns, model_of, scratch_for
-from ppo_marketing.ppo.fused.objective import MEASURES, Objective, Rows
+from ppo_marketing.ppo.fused.objective import KL, MEASURES, Objective, Rows
 from ppo_marketing.ppo.fused.regions import Interval, interval_of
 from ppo_marketing.ppo.minibatches import (
     Held,
@@ -33,8 +33,6 @@ from ppo_marketing.ppo.minibatches import (
     refuse_divergence,
 )
 from ppo_marketing.ppo.trust_region import TrustRegion
-
-KL = Measured._fields.index("kl")
 
 
 def obstacle(agent: Agent, region: TrustRegion) -> str | None:

@@ -14,7 +14,14 @@ import numpy as np
 from ppo_marketing.ppo.adam import BETA_MEAN, BETA_SQUARE, EPSILON
 from ppo_marketing.ppo.fused.compiled import TILE, Array, Floats, Ints, njit
 from ppo_marketing.ppo.fused.heads import HeadForm, assess
-from ppo_marketing.ppo.fused.objective import MEASURES, Objective, Rows, add_losses
+from ppo_marketing.ppo.fused.objective import (
+    KL,
+    MEASURES,
+    RATIO_DEVIATION,
+    Objective,
+    Rows,
+    add_losses,
+)
 from ppo_marketing.ppo.fused.perceptron import Net, backward, forward
 from ppo_marketing.ppo.losses import ADVANTAGE_EPSILON
 
@@ -193,12 +200,12 @@ def finish(
         factor = np.float32(objective.max_grad_norm / norm)
         for i in range(len(gradient)):
             gradient[i] *= factor
-    for which in range(MEASURES - 1):
+    for which in range(RATIO_DEVIATION):
         total = 0.0
         for lane in range(lanes):
             total += scratch.measured[lane, which]
         measured[which] = total / count
-    measured[MEASURES - 1] = np.max(scratch.measured[:lanes, MEASURES - 1])
+    measured[RATIO_DEVIATION] = np.max(scratch.measured[:lanes, RATIO_DEVIATION])
     measured[NORM] = norm
     return bool(np.all(np.isfinite(measured)))
 
@@ -255,7 +262,7 @@ def run_epochs(
             finite = finish(objective, len(index), scratch, gradient, measured[done - 1])
             if epoch == 0 and done == 1:
                 measured[batches] = measured[0]
-            if not finite or measured[done - 1, 3] > objective.kl_limit:
+            if not finite or measured[done - 1, KL] > objective.kl_limit:
                 return epoch + 1, done, steps
             steps += 1
             adam_step(flat, gradient, mean, square, steps, objective.learning_rate)

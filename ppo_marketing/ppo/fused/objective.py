@@ -9,9 +9,11 @@ import numpy as np
 
 from ppo_marketing.ppo.fused.compiled import Array, Floats, njit
 
-MEASURES = 7
-"""What `add_losses` sums over rows: policy loss, value loss, entropy, KL, anchor KL, share outside
-the interval; and, as a maximum, |ratio - 1|."""
+# Places in a row of measurements, in the order of `minibatches.Measured`: sums over rows, and last
+# a maximum.
+POLICY_LOSS, VALUE_LOSS, ENTROPY, KL, ANCHOR_KL, OUTSIDE, RATIO_DEVIATION = range(7)
+MEASURES = RATIO_DEVIATION + 1
+"""What `add_losses` measures."""
 
 
 class Objective(NamedTuple):
@@ -112,19 +114,19 @@ def add_losses(
             objective, log_ratio, advantage, rows.low[row], rows.high[row]
         )
         moved = math.expm1(log_ratio)
-        measured[0] += loss
-        measured[2] += entropy[i]
-        measured[3] += moved - log_ratio
-        measured[5] += 1.0 if outside else 0.0
+        measured[POLICY_LOSS] += loss
+        measured[ENTROPY] += entropy[i]
+        measured[KL] += moved - log_ratio
+        measured[OUTSIDE] += 1.0 if outside else 0.0
         # Written so that NaN is kept: it must reach the test for divergence.
-        if not abs(moved) <= measured[6]:
-            measured[6] = abs(moved)
+        if not abs(moved) <= measured[RATIO_DEVIATION]:
+            measured[RATIO_DEVIATION] = abs(moved)
         if objective.anchor_coefficient > 0.0:
             difference = float(rows.log_prob_reference[row] - log_prob[i])
             drift = math.expm1(difference)
-            measured[4] += drift - difference
+            measured[ANCHOR_KL] += drift - difference
             slope -= objective.anchor_coefficient * drift
         policy_slope[i] = slope
         loss, slope = _value_term(objective, value[i], rows.target[row], rows.value_old[row])
-        measured[1] += loss
+        measured[VALUE_LOSS] += loss
         value_slope[i] = objective.value_coefficient * slope

@@ -13,8 +13,9 @@ from ppo_marketing.ppo.adam import Adam
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.anchor import KLAnchor
 from ppo_marketing.ppo.config import PPOConfig
+from ppo_marketing.ppo.fused import kernel, objective
 from ppo_marketing.ppo.fused.crew import Crew
-from ppo_marketing.ppo.minibatches import Held
+from ppo_marketing.ppo.minibatches import Held, Measured
 from ppo_marketing.ppo.networks import flatten_parameters
 from ppo_marketing.ppo.rollout import Rollout, begin, collect
 from ppo_marketing.ppo.train import train
@@ -45,6 +46,21 @@ def updated(
             twin, optimizer, rollout, config.trust_region, config, rng=rng, **arguments
         )
     return values.clone(), stats, rng.bit_generator.state
+
+
+def test_measurements_lie_where_the_engines_share_them() -> None:
+    places = {
+        "policy_loss": objective.POLICY_LOSS,
+        "value_loss": objective.VALUE_LOSS,
+        "entropy": objective.ENTROPY,
+        "kl": objective.KL,
+        "anchor_kl": objective.ANCHOR_KL,
+        "clip_fraction": objective.OUTSIDE,
+        "ratio_deviation": objective.RATIO_DEVIATION,
+        "gradient_norm": kernel.NORM,
+    }
+    assert sorted(places, key=lambda name: places[name]) == list(Measured._fields)
+    assert sorted(places.values()) == list(range(objective.MEASURES + 1))
 
 
 @pytest.mark.parametrize(
