@@ -45,7 +45,6 @@ class Head(nn.Module, ABC):
     """
 
     outputs: int
-    takes_mask: bool
     noises: int  # numbers of noise that one action needs
     stored_shape: tuple[int, ...]  # of one action: () or (dims,)
     stored_type: type
@@ -93,8 +92,6 @@ class GaussianHead(Head):
     Both are of the raw draw, in the action's own units: clipping belongs to the environment.
     σ does not depend on the state.
     """
-
-    takes_mask = False
 
     def __init__(self, low: Array, high: Array, log_std: float) -> None:
         super().__init__()
@@ -200,8 +197,6 @@ class CategoricalHead(Head):
     by side. `starts` is what the environment calls each first choice. A `scalar` head gives
     the environment one number a copy (Discrete), otherwise a row of them (MultiDiscrete).
     """
-
-    takes_mask = True
 
     def __init__(self, counts: tuple[int, ...], starts: tuple[int, ...], *, scalar: bool) -> None:
         super().__init__()

@@ -113,7 +113,8 @@ class Buffers:
         self.final = np.empty((steps * copies, observation_size), np.float32)
         self.final_row = np.empty((copies, observation_size), np.float32)
         self.final_value = np.empty(steps * copies, np.float32)
-        self.action: Array | None = None  # of a type that the head's first action shows
+        # Made for the first rollout, whose head and masks say how large they are.
+        self.action: Array | None = None
         self.mask: Array | None = None
         self.noise: Array | None = None
 
@@ -218,8 +219,6 @@ def collect(
                 finals += len(over)
         if not same_step:
             resetting[:] = ended[step]
-        else:
-            resetting[:] = False
 
     _value(agent, actor, observation.reshape(-1, agent.observation_size), room.value.reshape(-1))
     room.next_value[:] = room.value[1:]

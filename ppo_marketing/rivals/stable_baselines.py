@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from sb3_contrib import TRPO
 from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -24,8 +19,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.sac.policies import SACPolicy
 from torch.distributions import Distribution, Normal, kl_divergence
 
-from ppo_marketing.errors import IntegrityError, TrainingDiverged, UserError
-from ppo_marketing.ppo.checkpoint import write_atomically
+from ppo_marketing.errors import TrainingDiverged, UserError
 from ppo_marketing.ppo.distributions import squash_correction
 from ppo_marketing.ppo.normalise import RunningMoments, normalise
 from ppo_marketing.rivals.learned import Array, Learned, OnCurve, Probe, last_half_mean, probed
@@ -133,44 +127,6 @@ def train_theirs(
         clip_fraction=None if not watch.clipped else float(np.mean(watch.clipped)),
         entropy=_entropy(policy, probe),
     )
-
-
-def save_theirs(name: str, policy: TheirPolicy, settings: Mapping[str, Any], folder: Path) -> None:
-    """Write `policy.safetensors` and `policy.json`: no pickle, unlike the library's own files.
-
-    Raises:
-        PpoMarketingError: the files cannot be written.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {key: value.contiguous() for key, value in policy.policy.state_dict().items()}
-    moments = policy.moments
-    described = {
-        "algorithm": name,
-        "settings": dict(settings),
-        "moments": None
-        if moments is None
-        else [moments.count, moments.mean.tolist(), moments.squares.tolist()],
-    }
-    write_atomically(folder / "policy.safetensors", save_tensors(tensors))
-    write_atomically(folder / "policy.json", (json.dumps(described, indent=1) + "\n").encode())
-
-
-def load_theirs(folder: Path, env: VectorEnv) -> TheirPolicy:
-    """Return what `save_theirs` wrote, for an environment of the same spaces.
-
-    Raises:
-        IntegrityError: the files are not a policy for these spaces.
-    """
-    try:
-        described = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
-        adapted = NativeVecEnv(env, 0, moments=None)
-        policy = _model(described["algorithm"], adapted, described["settings"], 0).policy
-        policy.load_state_dict(load_tensors((folder / "policy.safetensors").read_bytes()))
-        kept = described["moments"]
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise IntegrityError(f"{folder} does not hold a usable policy: {error}") from error
-    moments = kept and RunningMoments(kept[0], np.array(kept[1]), np.array(kept[2]))
-    return TheirPolicy(policy, moments)
 
 
 def _model(name: str, env: NativeVecEnv, settings: Mapping[str, Any], seed: int) -> BaseAlgorithm:

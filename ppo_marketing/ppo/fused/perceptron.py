@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ppo_marketing.ppo.fused.compiled import Array, Floats, Ints, njit, tanh
+from ppo_marketing.ppo.fused.compiled import Floats, Ints, njit, tanh
 
 
 class Net(NamedTuple):
@@ -126,8 +126,3 @@ def widest(*nets: Net) -> int:
 def largest_matrix(*nets: Net) -> int:
     """Return the elements of the largest weight matrix."""
     return max(int((net.sizes[1:] * net.sizes[:-1]).max()) for net in nets)
-
-
-def nothing(*shape: int) -> Array:
-    """Return an array of no elements where a kernel takes an optional one."""
-    return np.empty(shape or (0,), np.float32)

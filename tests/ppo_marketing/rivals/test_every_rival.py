@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from envs.core.forms import Form
-from ppo_marketing.errors import IntegrityError, TrainingDiverged, UserError
+from ppo_marketing.errors import TrainingDiverged, UserError
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy, save_policy
 from ppo_marketing.ppo.config import PPOConfig
@@ -87,25 +87,12 @@ def test_the_same_seed_gives_the_same_policy_and_another_seed_another(
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-def test_a_saved_policy_decides_as_before(
-    case: tuple[str, Form], learned: Learned, tmp_path: Path
-) -> None:
-    name, form = case
-    policy: Any = learned.policy
-    loaded: Chooser
-    if isinstance(policy, Agent):
-        save_policy(policy, tmp_path)
-        loaded = load_policy(tmp_path)
-    else:
-        from ppo_marketing.rivals.stable_baselines import load_theirs, save_theirs
-
-        settings = RIVALS[name].resolved(GIVEN, form, QUICK.get(name, {}))
-        save_theirs(name, policy, settings, tmp_path)
-        loaded = load_theirs(tmp_path, TwoArms(form, 4))
-        (tmp_path / "policy.safetensors").write_bytes(b"torn")
-        with pytest.raises(IntegrityError, match="does not hold a usable policy"):
-            load_theirs(tmp_path, TwoArms(form, 4))
-    np.testing.assert_array_equal(preferred(loaded), preferred(policy))
+@pytest.mark.parametrize("name", [name for name, rival in RIVALS.items() if rival.own])
+def test_a_saved_policy_decides_as_before(name: str, tmp_path: Path) -> None:
+    for form in RIVALS[name].forms:
+        policy: Any = trained(name, form).policy
+        save_policy(policy, tmp_path / form)
+        np.testing.assert_array_equal(preferred(load_policy(tmp_path / form)), preferred(policy))
 
 
 def test_the_curve_is_told_of_the_start_and_of_every_update(case: tuple[str, Form]) -> None:
