@@ -1,1 +1,1 @@
-"""PPO's update and acting for perceptrons on a CPU, compiled; `ppo/update.py` is the reference."""
+"""PPO's update and acting for perceptrons on a CPU, compiled; the reference is torch_engine.py."""
