@@ -147,7 +147,7 @@ def _laid_out(
             places.append((value, label))
         sweeps[name] = tuple(places)
     for rival, overrides in trials.values():
-        rival.resolved(Given(ppo, config.training.copies, 1), rival.forms[0], overrides)
+        rival.resolved(Given(ppo, config.training.copies), rival.forms[0], overrides)
     made = tuple(
         trial
         for label, (rival, overrides) in trials.items()

@@ -74,7 +74,7 @@ def tune(
     with held_alone(config.output):
         market = market_of(decision, config, calibration, reporter)
         ground = ground_of(decision, config, market)
-        given = Given(ppo, config.training.copies, 1)
+        given = Given(ppo, config.training.copies)
         refuse_other_study(config, plan, ground, market.calibration.data_sha256)
         journal = (config.output / "study.journal").resolve()
         study = opened(journal, config.seed)

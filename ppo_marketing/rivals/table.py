@@ -24,11 +24,15 @@ ROWS_PER_STEP = 512
 
 @dataclass(frozen=True)
 class Given:
-    """What a decision and its user say, alike for every algorithm."""
+    """What a decision and its user say, alike for every algorithm.
+
+    `horizon` is the steps of an episode, None as long as no market says it: settings can then be
+    checked, and only REINFORCE and the policy gradient have other ones once it is known.
+    """
 
     ppo: PPOConfig
     copies: int
-    horizon: int
+    horizon: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,11 +113,15 @@ def _one_pass(given: Given, rollout_steps: int, **changes: Any) -> Values:
 
 def _reinforce(given: Given, form: Form) -> Values:
     # Whole episodes and no critic: a return that is cut would have to be completed by one.
-    return _one_pass(given, given.horizon, gae_lambda=1.0, value_coefficient=0.0)
+    steps = given.ppo.rollout_steps if given.horizon is None else given.horizon
+    return _one_pass(given, steps, gae_lambda=1.0, value_coefficient=0.0)
 
 
 def _policy_gradient(given: Given, form: Form) -> Values:
-    return _one_pass(given, min(given.ppo.rollout_steps, given.horizon), gae_lambda=0.97)
+    steps = given.ppo.rollout_steps
+    if given.horizon is not None:
+        steps = min(steps, given.horizon)
+    return _one_pass(given, steps, gae_lambda=0.97)
 
 
 def _shared(given: Given, *, copies: int, normalise: bool) -> dict[str, Any]:

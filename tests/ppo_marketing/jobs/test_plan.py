@@ -81,7 +81,7 @@ def test_a_sweep_moves_one_setting_and_counts_the_default_once() -> None:
 
 @pytest.mark.parametrize("name", SWEEPS)
 def test_every_swept_value_arrives_in_the_configuration(name: str) -> None:
-    given = Given(PPOConfig(), copies=64, horizon=1)
+    given = Given(PPOConfig(), copies=64)
     for value, overrides in swept_values(name, PPOConfig(), 2048):
         resolved = RIVALS["ppo"].resolved(given, "discrete", overrides)["ppo"]
         assert SWEEPS[name].current(build(PPOConfig, resolved, "a test")) == pytest.approx(value)

@@ -29,7 +29,7 @@ from ppo_marketing.ppo.trust_region import KLPenalty
 from ppo_marketing.rivals.table import RIVALS, Given
 from ppo_marketing.trial import Ground, Outcome, Trial
 
-GIVEN = Given(PPOConfig(rollout_steps=24, minibatch_size=200, gae_lambda=0.9), copies=8, horizon=1)
+GIVEN = Given(PPOConfig(rollout_steps=24, minibatch_size=200, gae_lambda=0.9), copies=8)
 
 
 def job_in(folder: Path, *, seeds: int = 1) -> Job:
@@ -175,7 +175,7 @@ def test_a_trust_region_that_is_not_searched_leaves_no_default_to_compare_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "perform", scoring(lambda trial: 0.5))
-    penalised = Given(PPOConfig(trust_region=KLPenalty()), copies=8, horizon=1)
+    penalised = Given(PPOConfig(trust_region=KLPenalty()), copies=8)
     job = job_in(tmp_path)._replace(given=penalised)
     begin_with_defaults(search.opened(job.journal, 0), penalised, True)
     search.one_trial(job)

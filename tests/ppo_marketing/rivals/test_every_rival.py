@@ -136,6 +136,24 @@ def test_a_policy_gradient_is_ppo_that_looks_once_and_holds_nothing_back() -> No
         assert (ppo["epochs"], ppo["trust_region"]["kind"]) == (1, "none")
 
 
+def test_an_episodes_length_matters_where_it_is_known_and_to_policy_gradients_alone() -> None:
+    def settings(name: str, horizon: int | None) -> dict[str, Any]:
+        given = Given(PPO, copies=16, horizon=horizon)
+        return dict(RIVALS[name].resolved(given, RIVALS[name].forms[0], {}))
+
+    for name in RIVALS.keys() - {"vpg", "reinforce"}:
+        assert settings(name, None) == settings(name, 5)
+    steps = {
+        (name, horizon): settings(name, horizon)["ppo"]["rollout_steps"]
+        for name in ("vpg", "reinforce")
+        for horizon in (None, 5, 20)
+    }
+    assert steps == {
+        ("vpg", None): 8, ("vpg", 5): 5, ("vpg", 20): 8,
+        ("reinforce", None): 8, ("reinforce", 5): 5, ("reinforce", 20): 20,
+    }  # fmt: skip
+
+
 def test_reinforce_has_no_baseline_at_any_time() -> None:
     rival: Rival = RIVALS["reinforce"]
     settings = rival.resolved(GIVEN, "discrete", {})
