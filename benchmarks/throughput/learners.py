@@ -27,7 +27,7 @@ from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.normalise import RunningMoments
 from ppo_marketing.ppo.train import train
 from ppo_marketing.rivals.learned import Chooser, probed
-from ppo_marketing.rivals.stable_baselines import TheirPolicy
+from ppo_marketing.rivals.stable_baselines import TheirPolicy, arguments_of
 from ppo_marketing.rivals.table import RIVALS, Given
 from ppo_marketing.rivals.vec_env import NativeVecEnv
 
@@ -125,14 +125,8 @@ def in_their_terms(config: PPOConfig) -> dict[str, Any]:
 
     Theirs starts from small random weights, and does not anneal the entropy bonus.
     """
-    given = Given(ppo=config, copies=SHIPPED.copies, horizon=1)
-    values = dict(RIVALS["ppo-sb3"].settings(given, "continuous"))
-    rate, anneal = values.pop("learning_rate"), values.pop("anneal")
-    policy = {"net_arch": values.pop("net_arch"), "log_std_init": values.pop("log_std_init")}
-    for ours_alone in ("copies", "normalise", "reward_scale"):
-        del values[ours_alone]
-    schedule = (lambda left: rate * left) if anneal else rate
-    return {**values, "learning_rate": schedule, "policy_kwargs": policy}
+    given = Given(ppo=config, copies=SHIPPED.copies)
+    return arguments_of(RIVALS["ppo-sb3"].settings(given, "continuous"))
 
 
 class RegretEnv(WorldEnv):

@@ -133,17 +133,23 @@ def _model(name: str, env: NativeVecEnv, settings: Mapping[str, Any], seed: int)
     space = env.action_space
     if isinstance(space, spaces.Discrete) and space.start != 0:
         raise UserError(f"{name} counts choices from 0 and {space} does not")
-    given = {k: v for k, v in settings.items() if k not in (*OURS, *OF_THE_POLICY)}
-    given["learning_rate"] = _schedule(settings["learning_rate"], anneal=settings["anneal"])
+    given = arguments_of(settings)
     if "noise_std" in settings:
         size = space.shape[0]
         given["action_noise"] = NormalActionNoise(
             np.zeros(size), np.full(size, settings["noise_std"])
         )
-    ours = {k: settings[k] for k in OF_THE_POLICY if k in settings}
-    return KINDS[name](
-        "MlpPolicy", env, policy_kwargs=ours, seed=seed, device="cpu", verbose=0, **given
-    )
+    return KINDS[name]("MlpPolicy", env, seed=seed, device="cpu", verbose=0, **given)
+
+
+def arguments_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A rival's settings as what the library's algorithm is made with, those of `OURS` left out."""
+    plain = {k: v for k, v in settings.items() if k not in (*OURS, *OF_THE_POLICY)}
+    return {
+        **plain,
+        "learning_rate": _schedule(settings["learning_rate"], anneal=settings["anneal"]),
+        "policy_kwargs": {k: settings[k] for k in OF_THE_POLICY if k in settings},
+    }
 
 
 def _begun_in_time(settings: Mapping[str, Any], steps: int) -> Mapping[str, Any]:
