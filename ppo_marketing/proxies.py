@@ -1,0 +1,215 @@
+"""Can what is left still foretell what was taken out? Cross-validated, column by column and all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from ppo_marketing.errors import UserError
+from ppo_marketing.fairness import LEAST_UNITS
+
+Floats = NDArray[np.float64]
+
+ALONE = 0.75
+"""A column with a larger AUC is a proxy: between two normal groups it is a distance of
+√2 Φ⁻¹(.75) = .95 standard deviations, above the .8 that Cohen 1988 calls large."""
+
+TOGETHER = 0.8
+"""The same of all columns at once, 1.19 standard deviations: a model that may search all of them
+finds something in most logs, and is named where it knows clearly more than one column may."""
+
+MOST_ROWS = 20_000
+"""An AUC of .75 between equal groups has a standard error of .0034 then."""
+
+FOLDS = 5
+_BINS = 20
+_PRIOR_ROWS = 20.0  # a level's rate is drawn to the overall one as by this many rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProxyCheck:
+    """How well features foretell one protected attribute, each group against the rest.
+
+    `together` is the largest AUC over groups of all features, `alone` that of every feature; None
+    where no two groups are large enough to tell. `proxies` are named in `reasons`.
+    """
+
+    attribute: str
+    rows: int
+    together: float | None
+    alone: Mapping[str, float]
+    proxies: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def proxy_check(
+    attribute: str,
+    group: Any,
+    features: Mapping[str, Any],
+    rng: Generator,
+    *,
+    unit: Any = None,
+    alone: float = ALONE,
+    together: float = TOGETHER,
+) -> ProxyCheck:
+    """Foretell the groups of a protected attribute, `[n]`, from features, `[n]` each.
+
+    Features are numbers, or texts (read as numbers where all are). `unit` `[n]` says whose row it
+    is: one row of each is used, since a person's further rows would be foretold by the first. At
+    most `MOST_ROWS` rows are drawn. A single feature foretells by the rate of each of its levels,
+    or of 20 quantile bins, learnt on the other folds; all together by gradient boosting. AUCs are
+    means over folds. Groups of fewer than 100 rows, and rows without a group, are left out.
+
+    Raises:
+        UserError: the arrays differ in length.
+    """
+    named = np.asarray(group).astype(str)
+    lengths = {name: len(values) for name, values in features.items()}
+    wrong = [f"{name} ({n})" for name, n in lengths.items() if n != len(named)]
+    if wrong or (unit is not None and len(unit) != len(named)):
+        raise UserError(
+            f"{attribute} has {len(named)} rows; these have others: {', '.join(wrong) or 'unit'}"
+        )
+    rows = _rows(named, unit, rng)
+    labels, counts = np.unique(named[rows], return_counts=True)
+    told = labels[counts >= LEAST_UNITS]
+    if len(told) < 2 or not features:
+        why = "no features are left" if not features else f"no two groups of {LEAST_UNITS} rows"
+        reason = f"{attribute}: proxies cannot be looked for, {why}"
+        return ProxyCheck(
+            attribute=attribute, rows=len(rows), together=None, alone={}, proxies=(),
+            reasons=(reason,),
+        )  # fmt: skip
+    rows = rows[np.isin(named[rows], told)]
+    truth = named[rows][:, None] == told  # [n, groups]
+    columns = {name: _as_column(np.asarray(values)[rows]) for name, values in features.items()}
+    fold = _folds(truth, rng)
+    single = {
+        name: _mean_auc(_rates_of_levels(_levels(column), truth, fold), truth, fold)
+        for name, column in columns.items()
+    }
+    whole = _mean_auc(_boosted(columns, truth, fold, rng), truth, fold)
+    proxies = tuple(sorted((n for n in single if single[n] > alone), key=lambda n: -single[n]))
+    reasons = [
+        f"{attribute}: {name} alone foretells it (AUC {single[name]:.2f}, at most {alone:g})"
+        for name in proxies
+    ]
+    if whole > together:
+        best = sorted(single, key=lambda name: -single[name])[:3]
+        listed = ", ".join(f"{name} {single[name]:.2f}" for name in best)
+        reasons.append(
+            f"{attribute}: the remaining features together foretell it (AUC {whole:.2f}, at most "
+            f"{together:g}); the most telling ones: {listed}"
+        )
+    return ProxyCheck(
+        attribute=attribute, rows=len(rows), together=whole, alone=single, proxies=proxies,
+        reasons=tuple(reasons),
+    )  # fmt: skip
+
+
+def _rows(group: NDArray[np.str_], unit: Any, rng: Generator) -> NDArray[np.int64]:
+    """The rows that are used: with a group, one a unit, at most `MOST_ROWS`."""
+    rows = rng.permutation(np.flatnonzero(np.char.strip(group) != ""))
+    if unit is not None:
+        _, first = np.unique(np.asarray(unit)[rows], return_index=True)
+        rows = rows[np.sort(first)]
+    return np.sort(rows[:MOST_ROWS])
+
+
+def _as_column(values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers as float64, NaN where empty; anything else as text."""
+    if values.dtype.kind in "OUS":
+        texts = np.array(["" if v is None else str(v) for v in values])
+        try:
+            return np.where(texts == "", "nan", texts).astype(np.float64)
+        except ValueError:
+            return texts
+    return values.astype(np.float64)
+
+
+def _levels(column: NDArray[Any]) -> NDArray[np.int64]:
+    """Every row's level: a text's own, or a number's bin between quantiles (empty: one more)."""
+    if column.dtype.kind == "U":
+        return np.asarray(np.unique(column, return_inverse=True)[1])
+    known = column[~np.isnan(column)]
+    if not len(known):
+        return np.zeros(len(column), np.int64)
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1]))
+    return np.where(np.isnan(column), len(edges) + 1, np.searchsorted(edges, column, side="left"))
+
+
+def _folds(truth: NDArray[np.bool_], rng: Generator) -> NDArray[np.int64]:
+    """A fold for every row, each group dealt evenly."""
+    order = np.lexsort((rng.random(len(truth)), truth.argmax(axis=1)))
+    fold = np.empty(len(truth), np.int64)
+    fold[order] = np.arange(len(truth)) % FOLDS
+    return fold
+
+
+def _rates_of_levels(
+    level: NDArray[np.int64], truth: NDArray[np.bool_], fold: NDArray[np.int64]
+) -> Floats:
+    """Every row's chance of each group by its level's rate on the other folds, `[n, groups]`."""
+    score = np.empty(truth.shape)
+    for k in range(FOLDS):
+        learnt = fold != k
+        size = np.bincount(level[learnt], minlength=level.max() + 1)[:, None]
+        found = np.stack(
+            [np.bincount(level[learnt], y[learnt], level.max() + 1) for y in truth.T], axis=1
+        )
+        overall = truth[learnt].mean(axis=0)
+        rate = (found + _PRIOR_ROWS * overall) / (size + _PRIOR_ROWS)
+        score[~learnt] = rate[level[~learnt]]
+    return score
+
+
+def _boosted(
+    columns: Mapping[str, NDArray[Any]],
+    truth: NDArray[np.bool_],
+    fold: NDArray[np.int64],
+    rng: Generator,
+) -> Floats:
+    """The same by gradient boosting on all columns, texts coded by the groups' rates."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.preprocessing import TargetEncoder
+
+    seed = int(rng.integers(2**31))
+    numbers = [column[:, None] for column in columns.values() if column.dtype.kind == "f"]
+    texts = [column[:, None] for column in columns.values() if column.dtype.kind == "U"]
+    group = truth.argmax(axis=1)
+    score = np.empty(truth.shape)
+    for k in range(FOLDS):
+        learnt = fold != k
+        taught, asked = [x[learnt] for x in numbers], [x[~learnt] for x in numbers]
+        if texts:
+            coder = TargetEncoder(target_type="multiclass" if truth.shape[1] > 2 else "binary",
+                                  random_state=seed)  # fmt: skip
+            cells = np.concatenate(texts, axis=1)
+            taught.append(coder.fit_transform(cells[learnt], group[learnt]))
+            asked.append(coder.transform(cells[~learnt]))
+        model = HistGradientBoostingClassifier(max_iter=50, early_stopping=False, random_state=seed)
+        x, x_asked = np.concatenate(taught, axis=1), np.concatenate(asked, axis=1)
+        known = ~np.isnan(x).all(axis=0)  # boosting cannot bin a column that is always empty
+        model.fit(np.where(known, x, 0.0), group[learnt])
+        score[~learnt] = model.predict_proba(np.where(known, x_asked, 0.0))
+    return score
+
+
+def _mean_auc(score: Floats, truth: NDArray[np.bool_], fold: NDArray[np.int64]) -> float:
+    """The largest over groups of the mean over folds of AUC: P(a member's score is the higher)."""
+    from sklearn.metrics import roc_auc_score
+
+    aucs = [
+        [roc_auc_score(truth[fold == k, g], score[fold == k, g]) for k in range(FOLDS)]
+        for g in range(truth.shape[1])
+    ]
+    return float(np.mean(aucs, axis=1).max())
