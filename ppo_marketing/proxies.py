@@ -94,7 +94,7 @@ def proxy_check(
     columns = {name: _as_column(np.asarray(values)[rows]) for name, values in features.items()}
     fold = _folds(truth, rng)
     single = {
-        name: _mean_auc(_rates_of_levels(_levels(column), truth, fold), truth, fold)
+        name: _mean_auc(_out_of_fold(_levels(column), truth, fold), truth, fold)
         for name, column in columns.items()
     }
     whole = _mean_auc(_boosted(columns, truth, fold, rng), truth, fold)
@@ -155,20 +155,26 @@ def _folds(truth: NDArray[np.bool_], rng: Generator) -> NDArray[np.int64]:
     return fold
 
 
-def _rates_of_levels(
-    level: NDArray[np.int64], truth: NDArray[np.bool_], fold: NDArray[np.int64]
+def _rates(level: NDArray[np.int64], truth: NDArray[np.bool_], learnt: NDArray[np.bool_]) -> Floats:
+    """Every row's chance of each group by its level's rate among `learnt` rows, `[n, groups]`."""
+    levels = int(level.max()) + 1
+    size = np.bincount(level[learnt], minlength=levels)[:, None]
+    found = np.stack([np.bincount(level[learnt], y[learnt], levels) for y in truth.T], axis=1)
+    prior = _PRIOR_ROWS * truth[learnt].mean(axis=0)
+    return np.asarray(((found + prior) / (size + _PRIOR_ROWS))[level])
+
+
+def _out_of_fold(
+    level: NDArray[np.int64],
+    truth: NDArray[np.bool_],
+    fold: NDArray[np.int64],
+    learnt: NDArray[np.bool_] | None = None,
 ) -> Floats:
-    """Every row's chance of each group by its level's rate on the other folds, `[n, groups]`."""
+    """The same, a row's own fold never among those that it is learnt from, `[n, groups]`."""
+    known = np.ones(len(level), bool) if learnt is None else learnt
     score = np.empty(truth.shape)
     for k in range(FOLDS):
-        learnt = fold != k
-        size = np.bincount(level[learnt], minlength=level.max() + 1)[:, None]
-        found = np.stack(
-            [np.bincount(level[learnt], y[learnt], level.max() + 1) for y in truth.T], axis=1
-        )
-        overall = truth[learnt].mean(axis=0)
-        rate = (found + _PRIOR_ROWS * overall) / (size + _PRIOR_ROWS)
-        score[~learnt] = rate[level[~learnt]]
+        score[fold == k] = _rates(level, truth, known & (fold != k))[fold == k]
     return score
 
 
@@ -178,29 +184,31 @@ def _boosted(
     fold: NDArray[np.int64],
     rng: Generator,
 ) -> Floats:
-    """The same by gradient boosting on all columns, texts coded by the groups' rates."""
+    """The same by gradient boosting on all columns, texts coded by their levels' rates."""
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.preprocessing import TargetEncoder
 
     seed = int(rng.integers(2**31))
     numbers = [column[:, None] for column in columns.values() if column.dtype.kind == "f"]
-    texts = [column[:, None] for column in columns.values() if column.dtype.kind == "U"]
+    texts = [_levels(column) for column in columns.values() if column.dtype.kind == "U"]
     group = truth.argmax(axis=1)
     score = np.empty(truth.shape)
     for k in range(FOLDS):
         learnt = fold != k
-        taught, asked = [x[learnt] for x in numbers], [x[~learnt] for x in numbers]
-        if texts:
-            coder = TargetEncoder(target_type="multiclass" if truth.shape[1] > 2 else "binary",
-                                  random_state=seed)  # fmt: skip
-            cells = np.concatenate(texts, axis=1)
-            taught.append(coder.fit_transform(cells[learnt], group[learnt]))
-            asked.append(coder.transform(cells[~learnt]))
+        # A row that taught its own level's rate would promise more than new rows can keep.
+        coded = [
+            np.where(
+                learnt[:, None],
+                _out_of_fold(level, truth, fold, learnt),
+                _rates(level, truth, learnt),
+            )
+            for level in texts
+        ]
+        x = np.concatenate([*numbers, *coded], axis=1)
+        known = ~np.isnan(x[learnt]).all(axis=0)  # boosting cannot bin what is always empty
+        x = np.where(known, x, 0.0)
         model = HistGradientBoostingClassifier(max_iter=50, early_stopping=False, random_state=seed)
-        x, x_asked = np.concatenate(taught, axis=1), np.concatenate(asked, axis=1)
-        known = ~np.isnan(x).all(axis=0)  # boosting cannot bin a column that is always empty
-        model.fit(np.where(known, x, 0.0), group[learnt])
-        score[~learnt] = model.predict_proba(np.where(known, x_asked, 0.0))
+        model.fit(x[learnt], group[learnt])
+        score[~learnt] = model.predict_proba(x[~learnt])
     return score
 
 
