@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import typer
 
+from ppo_marketing.cli import experiment
 from ppo_marketing.cli.line import demo, run
 from ppo_marketing.cli.search import compare, tune
 from ppo_marketing.cli.steps import calibrate, evaluate, generate, train, validate
@@ -33,6 +34,7 @@ app = typer.Typer(
 
 for command in (demo, generate, validate, calibrate, train, evaluate, run, compare, tune):
     app.command()(command)
+app.add_typer(experiment.app, name="experiment")
 
 STOPPED = "stopped; what had been saved is kept, and the same command goes on from it"
 
