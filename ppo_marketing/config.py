@@ -25,6 +25,7 @@ from pydantic_settings.exceptions import SettingsError
 from envs import load_decision
 from ppo_marketing.errors import UserError, closest, meant
 from ppo_marketing.ppo.constraint import PIDLagrangian
+from ppo_marketing.special_ads import SpecialAdCategory
 
 PROJECT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
@@ -48,6 +49,10 @@ class LogSection(_Section):
     """The generated sample's market, where there is no file."""
     days: PositiveInt = 28
     """The generated sample's length: four weeks show each weekday four times."""
+    special_ad_category: SpecialAdCategory | None = None
+    """Housing, employment or credit: leaves out the columns that platforms restrict for it."""
+    protected: dict[str, str] = Field(default_factory=dict)
+    """Column -> the protected attribute it is; "none" where it only sounds like one."""
 
 
 class TrainingSection(_Section):

@@ -44,6 +44,7 @@ from ppo_marketing.ppo.run import TrainingRow
 from ppo_marketing.ppo.signals import StopSignal
 from ppo_marketing.ppo.threads import single_threaded
 from ppo_marketing.ppo.train import TrainResult, train
+from ppo_marketing.restricted_log import unrestricted
 
 # Streams of the run's seed, one a purpose, so that none shifts another.
 # They count from 100: default_rng([s, 0]) is default_rng(s), and evaluation uses the small numbers.
@@ -76,10 +77,10 @@ def as_user_error() -> Iterator[None]:
 
 
 def read(decision: Decision, section: LogSection, cache: Path) -> LogTable:
-    """The log, validated whole."""
+    """The log, validated whole; less what its special ad category takes out."""
     assert section.path is not None
     with as_user_error():
-        return read_log(
+        log = read_log(
             section.path,
             decision.schema,
             columns=section.columns or None,
@@ -87,6 +88,7 @@ def read(decision: Decision, section: LogSection, cache: Path) -> LogTable:
             reader=section.reader,
             reader_options=section.reader_options or None,
         )
+    return unrestricted(log, section.special_ad_category, section.protected, section.columns)
 
 
 def given_settings(decision: Decision, given: Mapping[str, Any], base: Any) -> Any:

@@ -112,8 +112,10 @@ class LogSchema:
     readers: Mapping[str, Reader] = field(default_factory=dict)
     minimum_rows: int = 2
     unmapped_is_context: bool = False
+    unit: str | None = None  # the id of whoever is treated; None: every row is another's
 
     def __post_init__(self) -> None:
+        assert self.unit is None or self.unit in self.names
         assert [c.required for c in self.columns if c.kind == "timestamp"] == [True]
         assert sum(c.key for c in self.columns) <= 1
         assert len(set(self.names)) == len(self.columns)

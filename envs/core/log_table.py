@@ -94,6 +94,23 @@ class LogTable:
         before = sum(count for day, count in self.day_rows if day < first_day)
         return replace(self, day_rows=kept, first_row=self.first_row + before)
 
+    @property
+    def context(self) -> tuple[str, ...]:
+        """The columns that the schema does not know."""
+        return tuple(name for name in self.names if name not in self.schema.names)
+
+    def without(self, columns: Sequence[str], notes: Sequence[str]) -> LogTable:
+        """The view that lacks these context columns, with further notes.
+
+        Raises:
+            KeyError: a column that this log does not have, or that its schema knows.
+        """
+        known = [name for name in columns if name not in self.context]
+        if known:
+            raise KeyError(f"{', '.join(known)}: only context can be left out")
+        names = tuple(name for name in self.names if name not in columns)
+        return replace(self, names=names, notes=(*self.notes, *notes))
+
     def batches(
         self, columns: Sequence[str], rows: int = BATCH_ROWS
     ) -> Iterator[dict[str, NDArray[Any]]]:

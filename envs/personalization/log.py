@@ -72,6 +72,7 @@ VISITS = LogSchema(
     ),
     readers=READERS,
     unmapped_is_context=True,
+    unit="unit_id",
 )
 """One row per item shown. All other columns are context: numbers or categories known *before* the
 choice (leave out what is known only after it)."""

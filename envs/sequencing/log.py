@@ -181,6 +181,7 @@ EVENTS = LogSchema(
     ),
     rules=_RULES,
     readers=READERS,
+    unit="customer_id",
 )
 """Context columns are whatever else the user maps. Where a team keeps no scores, decayed counts of
 purchases and contacts stand for them."""

@@ -138,7 +138,7 @@ def design_effect(size: float, correlation: float, variation: float = 0.0) -> fl
     for clusters of m rows on average, their sizes varying by cv (sd / mean), and ρ the correlation
     of outcomes within a cluster (ICC).
 
-    Source: Eldridge, Ashby and Kerry 2006, Int J Epidemiol 35:1292, equation 4; Kish 1965.
+    Source: Eldridge, Ashby and Kerry 2006, Int J Epidemiol 35:1292; Kish 1965.
 
     Raises:
         UserError: a number is out of range.

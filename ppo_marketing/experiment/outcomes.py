@@ -15,7 +15,7 @@ class Proportion:
     V_0 = p̄ (1 - p̄) / (s (1 - s)) with p̄ = (1 - s) p + s (p + δ), since no effect means one rate
     for all, and V_1 = p (1 - p) / (1 - s) + (p + δ) (1 - p - δ) / s.
 
-    Source: Fleiss, Levin and Paik 2003, Statistical Methods for Rates and Proportions, 4.3-4.4,
+    Source: Fleiss, Levin and Paik 2003, Statistical Methods for Rates and Proportions, chapter 4,
     without continuity correction; the same as R's power.prop.test.
 
     Raises:

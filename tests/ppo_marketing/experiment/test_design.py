@@ -57,7 +57,7 @@ def test_unequal_arms_cost_what_paper_says(share: float) -> None:
 
 
 def test_unequal_rates_follow_fleiss() -> None:
-    # Fleiss, Levin and Paik, equation 4.19 for r = n_2 / n_1 = 1/2, written out.
+    # Fleiss, Levin and Paik, chapter 4, for r = n_2 / n_1 = 1/2, written out.
     p1, p2, r = 0.25, 0.40, 0.5
     pooled = (p1 + r * p2) / (1 + r)
     root = norm.ppf(0.975) * math.sqrt((r + 1) * pooled * (1 - pooled)) + norm.ppf(
