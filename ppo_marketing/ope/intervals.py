@@ -14,7 +14,7 @@ from scipy.stats import t
 from ppo_marketing.ope.estimators import Terms, combine
 from ppo_marketing.ope.feedback import Decisions, Floats
 
-BLOCKS = 2000
+BLOCKS = 1000
 """Units are dealt to at most so many blocks, which are drawn anew in place of units."""
 
 REPETITIONS = 1000
