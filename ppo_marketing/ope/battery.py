@@ -215,6 +215,7 @@ def _disagreement(
 def _bernstein(
     clip: float, terms: Terms, decisions: Decisions, span: tuple[float, float], level: float
 ) -> Interval:
+    """Of rewards in `span` and weights up to `clip`; the largest unit bounds every unit's total."""
     low, high = min(clip * span[0], 0.0), max(clip * span[1], 0.0)
     if decisions.unit is None:
         return empirical_bernstein(

@@ -103,6 +103,10 @@ def _of_actions(shares: Floats | None, names: Sequence[str] | None) -> str:
     """' of the actions a (60 %), ...', the largest shares; empty where nothing is known."""
     if shares is None:
         return ""
-    largest = [a for a in np.argsort(-shares, kind="stable")[:_ACTIONS_NAMED] if shares[a] > 0.005]
-    named = ", ".join(f"{names[a] if names else a} ({shares[a]:.0%})" for a in largest)
-    return f" of the actions {named}" if named else ""
+    order = np.argsort(-shares, kind="stable")
+    largest = [a for a in order[:_ACTIONS_NAMED] if shares[a] > 0]
+    if not largest:
+        return ""
+    named = ", ".join(f"{names[a] if names else a} ({shares[a]:.1%})" for a in largest)
+    others = int((shares > 0).sum()) - len(largest)
+    return f" of the actions {named}" + (f" and {others} more" if others else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ from ppo_marketing.ope.feedback import Decisions, Floats
 GRID = 10
 """Candidates a family, evenly spaced in log between no shrinkage and weights cut off at 1."""
 
+_EARLIER = math.sqrt(6.0) - 1.0
+
 
 class Chosen(NamedTuple):
     """The candidate that SLOPE took, and how many there were."""
@@ -30,26 +33,26 @@ class Chosen(NamedTuple):
 
 
 def slope(values: Sequence[float], deviations: Sequence[float]) -> int:
-    """The last i whose interval still meets those of all before it.
+    """The last of the candidates that lie no farther from any before them than noise explains.
 
-    I_i = [θ_i - 2 C_i, θ_i + 2 C_i], candidates in order of growing bias and falling deviation C;
-    i = max{i : I_1 ∩ ... ∩ I_i is not empty}. Deviations are made to fall, as theory has them.
+    i = max{i : |θ_k - θ_j| <= C_k + (√6 - 1) C_j for all j < k <= i}; candidates come in order of
+    growing bias and falling deviation C. Deviations are made to fall, as theory has them.
 
-    Source: Su, Srinath and Krishnamurthy 2020, section 3.
+    Source: Su, Srinath and Krishnamurthy 2020, with the constants of Tucker and Lee 2021.
     """
     theta = np.asarray(values, np.float64)
-    reach = 2 * np.minimum.accumulate(np.asarray(deviations, np.float64))
-    lowest = np.maximum.accumulate(theta - reach)
-    highest = np.minimum.accumulate(theta + reach)
-    empty = ~(lowest <= highest)
-    return max(int(np.argmax(empty)) - 1, 0) if empty.any() else len(theta) - 1
+    c = np.minimum.accumulate(np.asarray(deviations, np.float64))
+    for k in range(1, len(theta)):
+        if not (np.abs(theta[k] - theta[:k]) <= c[k] + _EARLIER * c[:k]).all():
+            return k - 1
+    return len(theta) - 1
 
 
 def chosen_by_slope(candidates: Sequence[Estimator], decisions: Decisions) -> Chosen:
     """The candidate, in order of growing bias, that `slope` takes; C is one standard error.
 
-    So I_i is the usual 95 % interval. A C that holds with high probability, as in the theorem, is
-    twice as long, and clipping then cost more than it saved on logs of 3,000 rows.
+    A C that holds with high probability, as in the theorem, is about twice as long: on drawn logs
+    of 3,000 and 20,000 rows clipping then cost twice the error that one standard error did.
     """
     terms = [candidate.terms(decisions) for candidate in candidates]
     values = [value(t, decisions) for t in terms]

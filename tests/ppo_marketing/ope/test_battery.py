@@ -177,6 +177,20 @@ def test_the_same_generator_gives_the_same_report() -> None:
     assert first == second
 
 
+def test_the_order_of_rows_and_the_names_of_units_say_nothing() -> None:
+    rng = np.random.default_rng(10)
+    log = bandit(2_000, rng)
+    unit = rng.integers(0, 400, 2_000)
+    turned = {name: column[::-1] for name, column in log.columns.items()}
+    turned["unit"] = np.array([f"customer {u}" for u in unit[::-1]])
+    first = off_policy_report(log.decisions(unit=unit), rng)
+    second = off_policy_report(bandit(1, rng)._replace(columns=turned).decisions(), rng)
+    for one, other in zip(first.estimates, second.estimates, strict=True):
+        assert one.value == pytest.approx(other.value)
+        assert one.standard_error == pytest.approx(other.standard_error)
+    assert first.diagnostics.effective_units == pytest.approx(second.diagnostics.effective_units)
+
+
 def covered(repetitions: int) -> dict[str, float]:
     """How often the bootstrap interval, and the normal one, hold the truth at 200 or more."""
     truth = float(bandit(300_000, np.random.default_rng(99)).truth.mean())

@@ -12,19 +12,19 @@ from ppo_marketing.ope.slope import chosen_by_slope, shrinkage_families, slope
 from tests.support.one_step import bandit
 
 
-def test_the_last_interval_that_meets_all_before_it_is_taken() -> None:
-    # [-.2, .2], [0, .2], [.48, .52]: the third misses both.
+def test_the_last_candidate_within_the_noise_of_all_before_it_is_taken() -> None:
+    # Allowed apart: .05 + 1.449 x .1 = .195 of the first two; .155 and .082 of the third.
     assert slope([0.0, 0.1, 0.5], [0.1, 0.05, 0.01]) == 1
-    # All meet at .1.
     assert slope([0.0, 0.1, 0.12], [0.1, 0.05, 0.01]) == 2
-    # The third meets the second but not the first: [-.2, .2], [.1, .3], [.24, .28].
-    assert slope([0.0, 0.2, 0.26], [0.1, 0.05, 0.01]) == 1
-    # The first one misses nobody.
-    assert slope([0.0, 1.0], [0.1, 0.1]) == 0
+    # The third is near the second but not near the first.
+    assert slope([0.0, 0.19, 0.2], [0.1, 0.05, 0.01]) == 1
+    assert slope([0.0, 0.2], [0.1, 0.05]) == 0
+    # What comes after a break is not reached, however near it is to the first.
+    assert slope([0.0, 0.2, 0.0], [0.1, 0.05, 0.01]) == 0
 
 
 def test_a_deviation_that_rises_is_held_at_the_one_before() -> None:
-    # As it stands the third interval would reach back to the first two.
+    # As it stands the third deviation would excuse anything.
     assert slope([0.0, 0.1, 0.5], [0.1, 0.05, 1.0]) == 1
 
 
