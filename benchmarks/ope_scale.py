@@ -23,7 +23,8 @@ import numpy as np
 
 from benchmarks.report import write_result
 from ppo_marketing.ope.battery import off_policy_report
-from ppo_marketing.ope.feedback import blocks, from_matrices
+from ppo_marketing.ope.blocks import blocks
+from ppo_marketing.ope.feedback import from_matrices
 
 ROWS = 1_000_000
 ACTIONS = 100

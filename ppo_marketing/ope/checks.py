@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ppo_marketing.errors import UserError
+from ppo_marketing.ope.blocks import blocks
 
 Columns = Mapping[str, Any]
 Bools = NDArray[np.bool_]
@@ -195,9 +196,7 @@ def _matrix(name: str, matrix: NDArray[Any], *, probabilities: bool) -> list[str
         return [f"{name}: not a matrix of numbers. Allowed: numbers. To do: convert it."]
     n = len(matrix)
     bad, off, sums = np.zeros(n, bool), np.zeros(n, bool), np.zeros(n)
-    step = max(1, 4_000_000 // max(matrix.shape[1], 1))
-    for start in range(0, n, step):
-        part = slice(start, start + step)
+    for part in blocks(n, matrix.shape[1]):
         block = matrix[part]
         sums[part] = block.sum(axis=1, dtype=np.float64)
         bad[part] = ~np.isfinite(sums[part])

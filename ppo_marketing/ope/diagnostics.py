@@ -28,7 +28,7 @@ class Diagnostics:
     | `largest_weight`    | max w                                                              |
     | `top_share`         | share of Σ v w in the 1 % of impressions with the largest weights  |
     | `tail_index`        | Hill's: above 1/2 weights have no variance; None without a tail    |
-    | `unsupported`       | share of target mass on actions that the log hardly has            |
+    | `unsupported`       | share of target mass on actions that the log hardly has; None: unknown |
     | `positives`         | impressions with r > 0                                             |
     | `effective_positives` | impressions with w r > 0: rewards that the target can have       |
     | `positive_ess`      | (Σ v w r)² / Σ v (w r)² over those: how many carry the estimate    |
@@ -46,7 +46,7 @@ class Diagnostics:
     largest_weight: float
     top_share: float
     tail_index: float | None
-    unsupported: float
+    unsupported: float | None
     positives: float
     effective_positives: float
     positive_ess: float
@@ -77,7 +77,9 @@ def diagnose(decisions: Decisions) -> Diagnostics:
         largest_weight=float(w.max()),
         top_share=tail.top_share,
         tail_index=tail.hill,
-        unsupported=decisions.mean(decisions.unsupported),
+        unsupported=None
+        if decisions.unsupported is None
+        else decisions.mean(decisions.unsupported),
         positives=float(v[r > 0].sum()),
         effective_positives=float(v[gains > 0].sum()),
         positive_ess=kish(gains, v),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ppo_marketing.ope.blocks import blocks
 from ppo_marketing.ope.checks import Columns, refuse_bad
 
 Floats = NDArray[np.float64]
@@ -18,8 +18,6 @@ PropensitySource = Literal["logged", "estimated"]
 
 LEAST_ROWS = 30
 """An action that a context cell has fewer impressions of is not supported by the log there."""
-
-_CELLS_AT_ONCE = 4_000_000  # rows x actions worked off together: 32 MB a matrix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +33,7 @@ class Decisions:
     | `predicted`   | q(x, a) of the action taken; cross-fitted: no row's own reward in it       |
     | `weight`      | impressions that the row stands for                                        |
     | `unit`        | who is independent of whom, 0..units-1; None: every impression by itself   |
-    | `unsupported` | share of π's mass on actions that the log hardly has in the row's cell     |
+    | `unsupported` | share of π on actions that the log hardly has in the row's cell; or None   |
     | `action`      | the action taken, for naming it; may be absent                             |
     | `marginal`    | π(c | x) / p(c | x) of the action's category (MIPS); may be absent         |
 
@@ -49,7 +47,7 @@ class Decisions:
     predicted: Floats
     weight: Floats
     unit: Ints | None
-    unsupported: Floats
+    unsupported: Floats | None = None
     action: Ints | None = None
     marginal: Floats | None = None
     gaps: Floats | None = None
@@ -117,7 +115,7 @@ def from_columns(
         predicted=_floats(predicted),
         weight=np.ones(n) if weight is None else _floats(weight),
         unit=None if unit is None else _numbered(unit),
-        unsupported=np.zeros(n) if unsupported is None else _floats(unsupported),
+        unsupported=None if unsupported is None else _floats(unsupported),
         action=None if action is None else np.asarray(action).astype(np.int64),
         marginal=None if marginal is None else _floats(marginal),
         propensity_source=propensity_source,
@@ -210,12 +208,6 @@ def marginal_by_cell(decisions: Decisions, kind: Ints, cell: Ints) -> Floats:
     group = np.unique(cell * (int(kind.max()) + 1) + kind, return_inverse=True)[1]
     total = np.bincount(group, decisions.weight * decisions.ratio)
     return np.asarray((total / np.bincount(group, decisions.weight))[group])
-
-
-def blocks(n: int, actions: int) -> Iterator[slice]:
-    """Slices of rows that together are [0, n), each small enough for a matrix in memory."""
-    step = max(1, _CELLS_AT_ONCE // actions)
-    return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
 def _thin(cell: Ints, action: Ints, weight: Floats, actions: int) -> NDArray[np.bool_]:

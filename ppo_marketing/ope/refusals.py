@@ -35,7 +35,7 @@ def refusals(
     told = []
     if found.effective_n < LEAST_EFFECTIVE_N:
         told.append(_too_few(found, decisions, names))
-    if found.unsupported > MOST_UNSUPPORTED:
+    if found.unsupported is not None and found.unsupported > MOST_UNSUPPORTED:
         told.append(
             f"the log cannot say: {found.unsupported:.0%} of what the policy does is hardly in the "
             f"log (at most {MOST_UNSUPPORTED:.0%} may be). Needed: {LEAST_ROWS} rows or more in "
@@ -44,7 +44,8 @@ def refusals(
     if found.effective_units < LEAST_UNITS:
         told.append(
             f"the log cannot say: the weight lies on {found.effective_units:.1f} independent units "
-            f"effectively, below {LEAST_UNITS:.0f}. Needed: more customers or days"
+            f"effectively, below {LEAST_UNITS:.0f}. Needed: more of them, or customers as units "
+            "where days are few"
         )
     return tuple(told)
 
@@ -56,6 +57,11 @@ def cautions(found: Diagnostics, decisions: Decisions) -> tuple[str, ...]:
         told.append(
             "propensities are estimated, not logged: what the context does not show of how actions "
             "were chosen biases every estimate; see their calibration"
+        )
+    if found.unsupported is None:
+        told.append(
+            "it is not known how much of the policy the log hardly has: pass `unsupported`, or "
+            "make the decisions from matrices"
         )
     apart = abs(found.mean_weight - 1.0)
     if apart > 4 * found.mean_weight_error:

@@ -108,7 +108,7 @@ def test_what_the_log_hardly_has_is_refused_with_the_actions_named() -> None:
         names=[f"offer {a}" for a in range(ACTIONS)],
     )
     assert found.diagnostics.effective_n > LEAST_EFFECTIVE_N
-    assert found.diagnostics.unsupported > 0.1
+    assert (found.diagnostics.unsupported or 0.0) > 0.1
     assert not all_intervals(found)
     [only] = found.refusals
     assert "offer 5" in only
@@ -121,6 +121,12 @@ def test_weight_on_few_customers_is_refused() -> None:
     found = off_policy_report(log.decisions(unit=np.arange(ENOUGH) % 5), rng)
     assert any("independent units" in refusal for refusal in found.refusals)
     assert not all_intervals(found)
+
+
+def test_unknown_support_is_said_to_be_unknown() -> None:
+    found = off_policy_report(paper(), np.random.default_rng(0))
+    assert found.diagnostics.unsupported is None
+    assert any("not known how much of the policy" in warning for warning in found.warnings)
 
 
 def test_a_model_that_the_rewards_contradict_is_called_out() -> None:

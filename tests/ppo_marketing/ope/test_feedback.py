@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ppo_marketing.ope import feedback
+from ppo_marketing.ope import blocks as in_blocks
 from ppo_marketing.ope.feedback import from_matrices
 from tests.support.one_step import bandit, paper
 
@@ -16,11 +16,11 @@ def test_blocks_of_rows_change_nothing(
     log = bandit(500, rng)
     extra = {"cell": np.arange(500) % 3, "category": np.arange(28) % 4}
     whole = log.decisions(**extra)
-    monkeypatch.setattr(feedback, "_CELLS_AT_ONCE", 100)
+    monkeypatch.setattr(in_blocks, "CELLS_AT_ONCE", 100)
     parted = log.decisions(**extra)
     for name in ("chosen", "direct", "predicted", "unsupported", "marginal", "gaps"):
         assert getattr(parted, name) == pytest.approx(getattr(whole, name)), name
-    slices = list(feedback.blocks(7, 28))
+    slices = list(in_blocks.blocks(7, 28))
     assert [part.start for part in slices] == [0, 3, 6]
     assert slices[-1].stop == 7
 
@@ -48,6 +48,7 @@ def test_mass_is_unsupported_where_a_cell_has_fewer_than_thirty_impressions() ->
         predicted_reward=np.zeros((n, 2)),
         cell=cell,
     )
+    assert decisions.unsupported is not None
     assert decisions.unsupported[:59] == pytest.approx(0.8)
     assert decisions.unsupported[59:] == pytest.approx(0.2)
     assert decisions.gaps == pytest.approx([61 * 0.2 / n, 59 * 0.8 / n])
