@@ -18,15 +18,9 @@ from ppo_marketing.ope.estimators import (
     MIPS,
     SNDR,
     SNIPS,
-    Estimator,
-    Family,
     LoggedMean,
     Replay,
     SubGauss,
-    Terms,
-    influence,
-    standard_error,
-    value,
 )
 from ppo_marketing.ope.feedback import Decisions, Floats, PropensitySource
 from ppo_marketing.ope.intervals import (
@@ -41,6 +35,7 @@ from ppo_marketing.ope.intervals import (
 from ppo_marketing.ope.propensity import Bin, Reliability
 from ppo_marketing.ope.refusals import cautions, refusals
 from ppo_marketing.ope.slope import chosen_by_slope, shrinkage_families
+from ppo_marketing.ope.terms import Estimator, Family, Terms, influence, standard_error, value
 
 
 @dataclass(frozen=True)

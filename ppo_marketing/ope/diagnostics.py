@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ppo_marketing.ope.estimators import Terms, influence, standard_error
 from ppo_marketing.ope.feedback import Decisions, Floats
+from ppo_marketing.ope.terms import Terms, influence, standard_error
 
 TOP = 0.01
 """The share of impressions whose part of all weight is told."""
@@ -19,19 +19,19 @@ TOP = 0.01
 class Diagnostics:
     """Weights w = π / p of a log; v impressions a row, and N = Σ v.
 
-    | field               | meaning                                                            |
-    |---------------------|--------------------------------------------------------------------|
-    | `effective_n`       | (Σ v w)² / Σ v w², Kish's effective sample size                    |
-    | `effective_units`   | (Σ_g W_g)² / Σ_g W_g², W_g = Σ v w of a unit                       |
-    | `mean_weight`       | Σ v w / N: 1 where propensities are right and support is complete  |
-    | `mean_weight_error` | its standard error, units independent                              |
-    | `largest_weight`    | max w                                                              |
-    | `top_share`         | share of Σ v w in the 1 % of impressions with the largest weights  |
-    | `tail_index`        | Hill's: above 1/2 weights have no variance; None without a tail    |
-    | `unsupported`       | share of target mass on actions that the log hardly has; None: unknown |
-    | `positives`         | impressions with r > 0                                             |
-    | `effective_positives` | impressions with w r > 0: rewards that the target can have       |
-    | `positive_ess`      | (Σ v w r)² / Σ v (w r)² over those: how many carry the estimate    |
+    | field                 | meaning       |
+    |-----------------------|---------------|
+    | `effective_n`         | (Σ v w)² / Σ v w², Kish's effective sample size |
+    | `effective_units`     | (Σ_g W_g)² / Σ_g W_g², W_g = Σ v w of a unit |
+    | `mean_weight`         | Σ v w / N: 1 where propensities are right and support is complete |
+    | `mean_weight_error`   | its standard error, units independent |
+    | `largest_weight`      | max w |
+    | `top_share`           | share of Σ v w in the 1 % of impressions with the largest weights |
+    | `tail_index`          | Hill's: above 1/2 weights have no variance; None without a tail |
+    | `unsupported`         | share of target mass that the log hardly has; None: unknown |
+    | `positives`           | impressions with r > 0 |
+    | `effective_positives` | impressions with w r > 0: rewards that the target can have |
+    | `positive_ess`        | (Σ v w r)² / Σ v (w r)² over those: how many carry the estimate |
 
     Sources: Kish 1965; Hill 1975; Vehtari et al. 2024 on what a tail index means for weights.
     """

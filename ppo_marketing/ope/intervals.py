@@ -11,8 +11,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.stats import t
 
-from ppo_marketing.ope.estimators import Terms, combine
 from ppo_marketing.ope.feedback import Decisions, Floats
+from ppo_marketing.ope.terms import Terms, combine
 
 BLOCKS = 1000
 """Units are dealt to at most so many blocks, which are drawn anew in place of units."""

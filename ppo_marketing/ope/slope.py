@@ -8,16 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ppo_marketing.ope.estimators import (
-    IPS,
-    DRos,
-    Estimator,
-    SwitchDR,
-    influence,
-    standard_error,
-    value,
-)
+from ppo_marketing.ope.estimators import IPS, DRos, SwitchDR
 from ppo_marketing.ope.feedback import Decisions, Floats
+from ppo_marketing.ope.terms import Estimator, influence, standard_error, value
 
 GRID = 10
 """Candidates a family, evenly spaced in log between no shrinkage and weights cut off at 1."""

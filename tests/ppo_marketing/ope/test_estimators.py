@@ -23,16 +23,13 @@ from ppo_marketing.ope.estimators import (
     SNDR,
     SNIPS,
     DRos,
-    Estimator,
     LoggedMean,
     Replay,
     SubGauss,
     SwitchDR,
-    influence,
-    standard_error,
-    value,
 )
 from ppo_marketing.ope.feedback import Decisions, from_columns, from_matrices
+from ppo_marketing.ope.terms import Estimator, influence, standard_error, value
 from tests.support.one_step import bandit, paper
 
 ALL: tuple[Estimator, ...] = (

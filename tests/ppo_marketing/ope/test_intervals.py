@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ppo_marketing.ope.estimators import DR, IPS, SNIPS, influence, standard_error, value
+from ppo_marketing.ope.estimators import DR, IPS, SNIPS
 from ppo_marketing.ope.feedback import Decisions, Floats, from_matrices
 from ppo_marketing.ope.intervals import (
     bootstrap_values,
@@ -17,6 +17,7 @@ from ppo_marketing.ope.intervals import (
     normal_interval,
     percentile_interval,
 )
+from ppo_marketing.ope.terms import influence, standard_error, value
 from tests.support.one_step import bandit, paper
 
 MANY = 4_000

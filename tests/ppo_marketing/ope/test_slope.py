@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from ppo_marketing.ope.estimators import DM, DR, IPS, value
+from ppo_marketing.ope.estimators import DM, DR, IPS
 from ppo_marketing.ope.slope import chosen_by_slope, shrinkage_families, slope
+from ppo_marketing.ope.terms import value
 from tests.support.one_step import bandit
 
 
