@@ -24,6 +24,7 @@ from pydantic_settings.exceptions import SettingsError
 
 from envs import load_decision
 from ppo_marketing.errors import UserError, closest, meant
+from ppo_marketing.guardrails.section import ChoicesSection, GuardrailsSection
 from ppo_marketing.ppo.constraint import PIDLagrangian
 from ppo_marketing.special_ads import SpecialAdCategory
 
@@ -104,6 +105,7 @@ class RunConfig(BaseSettings):
     """Settings of the decision: budget, caps, targets."""
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
+    guardrails: GuardrailsSection = GuardrailsSection()
     accept_failed_fidelity: str | None = None
     """The reason for training on a simulator that failed its checks; recorded with the run."""
 
@@ -207,7 +209,8 @@ _IN_PLAIN_WORDS = {
 
 def _guess(name: str) -> str:
     """The setting that a misspelt name most likely means, on whatever level."""
-    sections = (RunConfig, LogSection, TrainingSection, EvaluationSection)
+    own = (RunConfig, LogSection, TrainingSection, EvaluationSection)
+    sections = (*own, GuardrailsSection, ChoicesSection)
     known = {field for section in sections for field in section.model_fields}
     return "" if closest(name, known) is None else f"; {meant(name, known)}"
 
@@ -216,7 +219,7 @@ def _listed(error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False):
         place = ".".join(str(part) for part in problem["loc"]) or "together"
-        said = _IN_PLAIN_WORDS.get(problem["type"], problem["msg"])
+        said = _IN_PLAIN_WORDS.get(problem["type"], problem["msg"]).removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             said = f"there is no such setting{_guess(str(problem['loc'][-1]))}"
         found = f"; found {problem['input']!r}" if problem["type"] != "missing" else ""
