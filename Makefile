@@ -36,7 +36,7 @@ DATA ?= ../shared/data
 
 verify: .venv/.bench  ## the full tables and every benchmark; takes hours
 	$(BIN)/python -m pytest -m 'verify or not verify'
-	for name in bidding_ppo bidding_rules constraint env_throughput fidelity_gate kaplan_meier kl_target log_memory \
+	for name in bidding_ppo bidding_rules constraint env_throughput fidelity_gate guardrails kaplan_meier kl_target log_memory \
 		personalization_ppo personalization_random_log personalization_sessions reference_returns \
 		sequencing_caps sequencing_fidelity sequencing_ppo sequencing_throughput throughput; \
 		do $(BIN)/python -m benchmarks.$$name || exit 1; done

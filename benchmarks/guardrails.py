@@ -236,6 +236,7 @@ def settle_some(
 def attack(decisions: int, seed: int) -> dict[str, Any]:
     """`decisions` decisions over many campaigns: violations, exceptions, interventions."""
     total, violations, exceptions = Interventions(), [], []
+    kinds: set[str] = set()
     campaign = 0
     while total.decisions < decisions:
         rng = np.random.default_rng([seed, campaign])
@@ -246,15 +247,49 @@ def attack(decisions: int, seed: int) -> dict[str, Any]:
             found = Interventions(decisions=DECISIONS_A_CAMPAIGN)
         else:
             violations += [f"campaign {campaign}: {what}" for what in auditor.violations]
+            kinds |= set(auditor.violations)
         total += found
         campaign += 1
     return {
         "campaigns": campaign,
         "violations": len(violations),
         "first_violations": violations[:10],
+        "violated": sorted(kinds)[:50],
         "exceptions": len(exceptions),
         "first_exceptions": exceptions[:10],
         "interventions": total.as_dict(),
+    }
+
+
+def microseconds() -> dict[str, float]:
+    """CPU time of one guarded bid with books: asked for alone (of 2,000), and in a large batch."""
+    limits = GuardrailLimits(
+        amounts=AmountLimits(floor=0.1, cap=50.0, nothing=0.0, relative_change=0.3),
+        budget=Budget(day=1e6, total=1e7),
+        holdout=Holdout(share=0.1, salt="live"),
+        support=Support(low=(0.0,) * 16, high=(1.0,) * 16),
+    )
+    rng = np.random.default_rng(0)
+
+    def context(n: int) -> Context:
+        units = [f"visitor {number}" for number in range(n)]
+        seen = rng.random((n, 16), np.float32)
+        return Context(observation=seen, unit=units, cost=np.full(n, 1e-3), day=20_000)
+
+    state, spans = FRESH, []
+    for _ in range(2000):
+        one = context(1)
+        started = time.process_time()
+        state = apply(limits, [7.0], [5.0], one, state).state
+        spans.append(time.process_time() - started)
+    many = context(100_000)
+    started = time.process_time()
+    apply(limits, np.full(100_000, 7.0), np.full(100_000, 5.0), many, FRESH)
+    batch = (time.process_time() - started) / 100_000
+    return {
+        "single_median": round(1e6 * float(np.median(spans)), 1),
+        "single_99th": round(1e6 * float(np.quantile(spans, 0.99)), 1),
+        "in_a_batch_of_100000": round(1e6 * batch, 2),
     }
 
 
@@ -266,6 +301,7 @@ def main() -> None:
     started = time.perf_counter()
     result = attack(arguments.decisions, arguments.seed)
     result["seconds_with_auditor"] = round(time.perf_counter() - started, 1)
+    result["cpu_microseconds"] = microseconds()
     print(json.dumps(result, indent=1))
     write_result("guardrails", vars(arguments), result)
     if result["violations"] or result["exceptions"]:

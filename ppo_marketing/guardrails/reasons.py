@@ -86,7 +86,11 @@ class Interventions:
     @classmethod
     def counted(cls, reasons: Flags, changed: NDArray[np.bool_]) -> Self:
         """Count bit masks `reasons [n]` and the changed decisions `changed [n]`."""
-        found = {reason: int(((reasons & np.uint32(reason.bit)) != 0).sum()) for reason in Reason}
+        found = dict.fromkeys(Reason, 0)
+        masks, times = np.unique(reasons, return_counts=True)
+        for mask, count in zip(masks.tolist(), times.tolist(), strict=True):
+            for reason in reasons_of(mask):
+                found[reason] += count
         return cls(
             decisions=len(reasons),
             changed=int(changed.sum()),
