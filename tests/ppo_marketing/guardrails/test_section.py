@@ -65,6 +65,20 @@ def test_every_guard_of_the_file_is_in_the_limits(tmp_path: Path) -> None:
     assert GuardrailLimits.from_dict(limits.as_dict()) == limits
 
 
+def test_the_pages_examples_are_sections_that_work(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "guardrails.md").read_text(encoding="utf-8")
+    choosing, setting = (block.split("```")[0] for block in page.split("```yaml\n")[1:])
+    (tmp_path / "never-contact.txt").write_text("a\n", encoding="utf-8")
+    choosing = choosing.replace("never-contact.txt", str(tmp_path / "never-contact.txt"))
+    seen = Support(low=(0.0,), high=(1.0,))
+    contacts = section(tmp_path, f"decision: bidding\n{choosing}").limits(spaces.Discrete(7), seen)
+    assert contacts.suppressed == {"a"}
+    assert len(contacts.contact_caps) == 3
+    bids = section(tmp_path, f"decision: bidding\n{setting}").limits(BOX, seen)
+    assert bids.amounts is not None
+    assert bids.amounts.daily_relative_change == 0.1
+
+
 def test_without_a_section_a_policy_has_its_whole_action_space() -> None:
     assert GuardrailsSection().limits(BOX) == GuardrailLimits(
         amounts=AmountLimits(floor=-1.0, cap=1.0)
