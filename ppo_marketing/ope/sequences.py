@@ -148,14 +148,17 @@ def effective_trajectories(log: Trajectories, horizon: int | None = None) -> Flo
     0 where none follows the target policy so far. Reported, not ruled on: it always vanishes.
     Source: Kong 1992.
     """
-    grid = _grid(log, horizon)
-    weight = grid.stands_for * grid.weight
-    top = np.maximum(weight.max(axis=0), np.finfo(float).tiny)  # squares of tiny weights are not 0
-    weight = weight / top
+    _, ratio, stands_for, _ = _side_by_side(log, horizon)
+    with np.errstate(divide="ignore"):
+        log_weight = np.log(ratio).cumsum(axis=1)  # the weights themselves may overflow
+        log_weight += np.log(stands_for)
+    top = log_weight.max(axis=0)
+    weight = np.exp(log_weight - np.where(np.isfinite(top), top, 0.0))
     return np.asarray(weight.sum(axis=0) ** 2 / np.maximum((weight**2).sum(axis=0), 1.0))
 
 
-def _grid(log: Trajectories, horizon: int | None) -> _Grid:
+def _side_by_side(log: Trajectories, horizon: int | None) -> tuple[Floats, Floats, Floats, Bools]:
+    """Rewards, ratios π / μ, c, and where a row did not end its trajectory; each `[T, H]`."""
     steps = log.longest if horizon is None else horizon
     if not 1 <= steps <= log.longest:
         raise UserError(
@@ -174,6 +177,12 @@ def _grid(log: Trajectories, horizon: int | None) -> _Grid:
     going[ends, length[ends] - 1] = False
     after_end = np.arange(steps) >= length[ends, None]
     stands_for[ends] += after_end * stands_for[ends, length[ends] - 1][:, None]
+    return reward, ratio, stands_for, going
+
+
+def _grid(log: Trajectories, horizon: int | None) -> _Grid:
+    reward, ratio, stands_for, going = _side_by_side(log, horizon)
+    steps = reward.shape[1]
     with np.errstate(over="ignore", invalid="ignore"):
         weight = np.asarray(np.cumprod(ratio, axis=1), np.float64)
     if not np.isfinite(weight).all():
