@@ -168,16 +168,18 @@ def solve(model: CellModel, policy: Floats, discount: float, horizon: int | None
             states.append(state)
             state = chain.move.T @ state + chain.pooled_to * (chain.pooled_share @ state)
         return Solved(float(model.start @ value), np.stack(values[::-1]), np.stack(states))
-    # C is one more unknown: the matrix stays sparse.
+    # C is one more unknown, and the matrix stays sparse.
     cells = len(policy)
-    system = sparse.block_array(
-        [
-            [sparse.eye_array(cells) - discount * chain.move, -chain.pooled_share[:, None]],
-            [-discount * chain.pooled_to[None, :], np.ones((1, 1))],
-        ],
-        format="csc",
+    each, pooled = np.arange(cells), np.full(cells, cells)
+    move = chain.move.tocoo()
+    entries = (
+        (np.ones(cells + 1), np.arange(cells + 1), np.arange(cells + 1)),
+        (-discount * move.data, move.row, move.col),
+        (-chain.pooled_share, each, pooled),
+        (-discount * chain.pooled_to, pooled, each),
     )
-    factors = splu(system)
+    amount, row, column = (np.concatenate(parts) for parts in zip(*entries, strict=True))
+    factors = splu(sparse.csc_array((amount, (row, column)), shape=(cells + 1, cells + 1)))
     value = factors.solve(np.append(chain.reward, chain.pooled_reward))[:cells]
     occupancy = factors.solve(np.append(model.start, 0.0), trans="T")[:cells]
     return Solved(float(model.start @ value), value[None], occupancy[None])

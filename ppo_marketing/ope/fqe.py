@@ -2,9 +2,8 @@
 
     Q_{k+1} = regression of r + γ sum_a π(a|s') Q_k(s', a) on (s, a),    V = mean of v(s_0)
 
-Between cells the regression is a shrunk mean and its limit is solved exactly (`cell_model`);
-elsewhere any regressor with `fit` and `predict` will do. Trajectories may have any lengths: after
-an end there is nothing, and after a cut the value goes on.
+with any regressor that has `fit` and `predict`, for choices and for actions that are numbers.
+Between discrete cells `cell_fqe` solves for the limit exactly.
 
 Source: Le, Voloshin and Yue 2019, algorithm 3.
 """
@@ -17,78 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.random import Generator
 
-from ppo_marketing.ope.cell_model import (
-    PRIOR_ROWS,
-    THIN_ROWS,
-    CellModel,
-    Solved,
-    counter,
-    horizon_problems,
-    policy_by_cell,
-    q_by_step,
-    solve,
-)
-from ppo_marketing.ope.trajectories import (
-    Bools,
-    CellLog,
-    Floats,
-    discount_problems,
-    powers,
-    refuse,
-)
-
-
-class Support(NamedTuple):
-    """The share of the target's decisions that the log says too little of."""
-
-    unsupported: float  # of all its decisions, discounted as their rewards are
-    by_step: Floats  # [H] of those of each step; [1] of an infinite horizon
-
-
-class CellFqe(NamedTuple):
-    """A policy's value in a log of cells; the leading axis is the step, 1 of no horizon."""
-
-    value: float
-    q: Floats  # [H, C, A]
-    by_cell: Floats  # [H + 1, C] v, 0 at the end; or [1, C]
-    occupancy: Floats  # [H, C] P(s_t = s); or [1, C] sum_t γ^t P(s_t = s)
-    support: Support
-
-
-def fqe_by_cell(
-    log: CellLog,
-    target: Floats,
-    *,
-    discount: float,
-    horizon: int | None = None,
-    prior_rows: float = PRIOR_ROWS,
-) -> CellFqe:
-    """The value of `target [C, A]` (or `[n, A]` by row) from the log's starts.
-
-    `horizon` counts steps; None is the discounted value without end.
-
-    Raises:
-        UserError: probabilities, discount, horizon or `prior_rows` cannot be.
-    """
-    refuse("a policy", horizon_problems(discount, horizon))
-    policy = policy_by_cell(log, target)
-    model = counter(log, prior_rows=prior_rows).model()
-    solved = solve(model, policy, discount, horizon)
-    q = q_by_step(model, solved, discount)
-    found = support(model, policy, solved, discount)
-    return CellFqe(solved.value, q, solved.by_cell, solved.occupancy, found)
-
-
-def support(
-    model: CellModel, policy: Floats, solved: Solved, discount: float, *, thin: int = THIN_ROWS
-) -> Support:
-    """The target's estimated visits to (cell, action) pairs with fewer than `thin` rows."""
-    visits = solved.occupancy
-    unsupported = visits @ np.where(model.rows < thin, policy, 0.0).sum(axis=1)
-    alive = visits.sum(axis=1)
-    weight = powers(discount, len(alive))
-    by_step = np.divide(unsupported, alive, out=np.zeros_like(alive), where=alive > 0)
-    return Support(float(unsupported @ weight / (alive @ weight)), by_step)
+from ppo_marketing.ope.trajectories import Bools, Floats, discount_problems, refuse
 
 
 class Regressor(Protocol):

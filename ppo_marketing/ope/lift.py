@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
 
+from ppo_marketing.ope.cell_fqe import Support, support
 from ppo_marketing.ope.cell_model import (
     PRIOR_ROWS,
     Counter,
@@ -16,12 +18,11 @@ from ppo_marketing.ope.cell_model import (
     policy_by_cell,
     solve,
 )
-from ppo_marketing.ope.fqe import Support, support
 from ppo_marketing.ope.sequences import effective_trajectories
 from ppo_marketing.ope.trajectories import ENDED, CellLog, Floats, Trajectories, refuse
 
 REPETITIONS = 200
-"""Of the bootstrap: the ends of a 95 % interval are then right to about a sixth of its width."""
+"""Of the bootstrap: the ends of a 95 % interval are then right to a twentieth of its width."""
 
 
 class Interval(NamedTuple):
@@ -53,6 +54,7 @@ def lift_over_logging(
     discount: float,
     rng: Generator,
     horizon: int | None = None,
+    logging: Floats | None = None,
     propensity: Floats | None = None,
     prior_rows: float = PRIOR_ROWS,
     repetitions: int = REPETITIONS,
@@ -60,10 +62,11 @@ def lift_over_logging(
 ) -> Lift:
     """V(target) - V(logging) from the log's starts, with a bootstrap over customers.
 
-    `target [C, A]` by cell or `[n, A]` by row. The logging policy is the one that the log's own
-    decisions show, n(s,a) / n(s), estimated anew from every resampled log; `propensity [n]` of the
-    logged actions is used for the weights of trajectories only, and estimated the same way where it
-    is not given. `horizon` counts steps, None is the discounted value without end.
+    `target [C, A]` by cell or `[n, A]` by row, and so `logging` where all its probabilities are
+    known; else it is the policy that the log's own decisions show, n(s,a) / n(s), estimated anew
+    from every resampled log. `propensity [n]` of the logged actions is used for the weights of
+    trajectories only, and estimated from the whole log where not given. `horizon` counts steps,
+    None is the discounted value without end.
 
     Source: Hao et al. 2021 for the bootstrap of FQE by whole episodes.
 
@@ -82,8 +85,12 @@ def lift_over_logging(
     counted = counter(log, prior_rows=prior_rows)
     model = counted.model()
     solved = solve(model, policy, discount, horizon)
-    logged = solve(model, model.logging, discount, horizon)
-    drawn = resampled_values(counted, policy, discount, horizon, repetitions, rng)  # [B, 2]
+    known = None if logging is None else policy_by_cell(log, logging)
+    logged = solve(model, model.logging if known is None else known, discount, horizon)
+    drawn = resampled_values(
+        counted, (policy, known), discount=discount, horizon=horizon, repetitions=repetitions,
+        rng=rng,
+    )  # fmt: skip
 
     def interval(value: float, draws: Floats) -> Interval:
         tail = (1 - level) / 2
@@ -112,24 +119,26 @@ def lift_over_logging(
 
 def resampled_values(
     counted: Counter,
-    policy: Floats,
+    policies: Sequence[Floats | None],
+    *,
     discount: float,
     horizon: int | None,
     repetitions: int,
     rng: Generator,
 ) -> Floats:
-    """Values of the target and the logging policy in logs of resampled customers, `[B, 2]`.
+    """Values of `k` policies in logs of resampled customers, `[repetitions, k]`, paired.
 
-    Whole customers are drawn with replacement; what they did is counted and solved again.
+    Whole customers are drawn with replacement; what they did is counted and solved again. A policy
+    is `[C, A]`, or None for the one that the resampled log shows.
     """
     units = counted.log.units
-    values = np.empty((repetitions, 2))
+    values = np.empty((repetitions, len(policies)))
     for b in range(repetitions):
         weight = rng.multinomial(units, np.full(units, 1 / units)).astype(np.float64)
         model = counted.model(weight)
-        values[b] = [
-            solve(model, each, discount, horizon).value for each in (policy, model.logging)
-        ]
+        for k, policy in enumerate(policies):
+            each = model.logging if policy is None else policy
+            values[b, k] = solve(model, each, discount, horizon).value
     return values
 
 

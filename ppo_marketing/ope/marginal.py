@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
+from ppo_marketing.ope.cell_fqe import FOLDS, folds_of
 from ppo_marketing.ope.cell_model import (
     PRIOR_ROWS,
     CellModel,
@@ -33,8 +34,6 @@ from ppo_marketing.ope.cell_model import (
 )
 from ppo_marketing.ope.sequences import Estimated
 from ppo_marketing.ope.trajectories import CellLog, Floats, Ints, powers, refuse
-
-FOLDS = 5
 
 
 class Marginalised(NamedTuple):
@@ -152,15 +151,13 @@ def marginal_doubly_robust(
     that these never visit (at that step) is left to the model. Arguments as in
     `marginal_importance`.
 
-    Source: Kallus and Uehara 2020, section 4; 2022 for the infinite horizon.
+    Source: Kallus and Uehara 2020; 2022 for the infinite horizon.
 
     Raises:
         UserError: also where there are fewer customers than folds.
     """
     problem = _problem(log, target, propensity, discount, horizon)
-    if not 2 <= folds <= log.units:
-        refuse("a cross-fitted value", [f"folds is {folds}: 2 .. {log.units}, the customers"])
-    fold = rng.permutation(np.arange(log.units) % folds)
+    fold = folds_of(log, folds, rng)
     counted = counter(log, prior_rows=prior_rows)
     of_row, of_start = fold[log.unit_of_row], fold[log.unit_of_row[log.starts]]
     start = np.zeros(log.count)

@@ -70,7 +70,7 @@ def logged_value(log: Trajectories, horizon: int | None = None) -> Estimated:
 def trajectory_is(log: Trajectories, horizon: int | None = None) -> Estimated:
     """Mean of w_{H-1} sum_t γ^t r_t over the trajectories that were not cut; unbiased.
 
-    Source: Precup, Sutton and Singh 2000, section 3.
+    Source: Precup, Sutton and Singh 2000.
     """
     return _by_trajectory("trajectory IS", log, horizon, normalised=False)
 
@@ -83,7 +83,7 @@ def weighted_trajectory_is(log: Trajectories, horizon: int | None = None) -> Est
 def per_decision_is(log: Trajectories, horizon: int | None = None) -> Estimated:
     """sum_t γ^t mean_i w_t r_t: no reward is weighted by what was decided after it; unbiased.
 
-    Source: Precup, Sutton and Singh 2000, section 4.
+    Source: Precup, Sutton and Singh 2000.
     """
     grid = _grid(log, horizon)
     return _weighted("per-decision IS", grid, grid.reward, False)
@@ -92,7 +92,7 @@ def per_decision_is(log: Trajectories, horizon: int | None = None) -> Estimated:
 def weighted_per_decision_is(log: Trajectories, horizon: int | None = None) -> Estimated:
     """sum_t γ^t sum_i w_t r_t / sum_i w_t, normalised step by step: consistent (CWPDIS).
 
-    Source: Thomas 2015, section 3.8.
+    Source: Thomas 2015.
     """
     grid = _grid(log, horizon)
     return _weighted("per-decision WIS", grid, grid.reward, True)
@@ -120,7 +120,7 @@ def doubly_robust(
     Without `after` nothing counts beyond the horizon (or the longest trajectory), and what follows
     an earlier cut is not known: rows of the same step that go on then stand for it.
 
-    Source: Jiang and Li 2016, equation 10.
+    Source: Jiang and Li 2016, section 4.
     """
     grid, difference = _differences(log, q, value, after, horizon)
     return _weighted("DR", grid, difference, False, base=value[log.step == 0])
@@ -136,7 +136,7 @@ def weighted_doubly_robust(
 ) -> Estimated:
     """`doubly_robust` with weights normalised step by step: consistent, far less variable (WDR).
 
-    Source: Thomas and Brunskill 2016, section 4.
+    Source: Thomas and Brunskill 2016.
     """
     grid, difference = _differences(log, q, value, after, horizon)
     return _weighted("weighted DR", grid, difference, True, base=value[log.step == 0])

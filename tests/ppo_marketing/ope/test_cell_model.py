@@ -1,5 +1,4 @@
-"""Values between cells: counts on paper, one solution by three ways, and what an untried action is
-worth."""
+"""Values between cells: counts on paper, one solution in three ways, actions never tried."""
 
 from __future__ import annotations
 
@@ -93,12 +92,22 @@ def test_the_linear_solution_the_recursion_and_the_backup_agree(
     # A long horizon is the infinite one up to γ^H of what could still come.
     left = discount**12 * np.abs(log.reward).max() / (1 - discount)
     assert np.abs(finite.by_cell[0] - solved.by_cell[0]).max() <= left + 1e-8
-    # Visits times rewards are the value, seen from the other side.
-    earned = solve(model._replace(moves=0 * model.moves), policy, discount, 1).by_cell[0]
-    if prior_rows == 0.01 and (model.rows > 20).all():
-        assert solved.occupancy[0] @ earned == pytest.approx(solved.value, rel=0.02)
+    # Visits to every cell, added up over time, are those of the infinite horizon.
     forward = finite.occupancy * (discount ** np.arange(12))[:, None]
     assert (forward.sum(0) <= solved.occupancy[0] + 1e-8).all()
+
+
+@pytest.mark.parametrize("horizon", [None, 9])
+def test_visits_times_rewards_are_the_value_seen_from_the_other_side(horizon: int | None) -> None:
+    rng = np.random.default_rng(5)
+    log = draw_log(small_mdp(), 3000, 6, rng).cells
+    model = counter(log, prior_rows=1e-9).model()
+    assert (model.rows > 0).all()
+    policy = rng.dirichlet(np.ones(3), 4)
+    solved = solve(model, policy, 0.9, horizon)
+    earned = (policy * model.reward / model.rows).sum(1)
+    by_step = solved.occupancy @ earned
+    assert by_step @ 0.9 ** np.arange(len(by_step)) == pytest.approx(solved.value)
 
 
 @settings(max_examples=20, deadline=None)

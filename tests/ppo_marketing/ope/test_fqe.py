@@ -1,4 +1,4 @@
-"""Fitted Q evaluation: exact values of a small problem, regression's limit, a linear system."""
+"""Fitted Q evaluation by regressors: between cells its limit, and a linear system by hand."""
 
 from __future__ import annotations
 
@@ -13,79 +13,10 @@ from sklearn.preprocessing import PolynomialFeatures
 from sklearn.tree import DecisionTreeRegressor
 
 from ppo_marketing.errors import UserError
-from ppo_marketing.ope.cell_model import THIN_ROWS
-from ppo_marketing.ope.fqe import (
-    Transitions,
-    fqe_by_cell,
-    fqe_continuous,
-    fqe_discrete,
-)
+from ppo_marketing.ope.cell_fqe import fqe_by_cell
+from ppo_marketing.ope.fqe import Transitions, fqe_continuous, fqe_discrete
 from ppo_marketing.ope.trajectories import ENDED, CellLog, Floats
 from tests.support.small_mdp import draw_log, small_mdp
-
-
-@pytest.mark.parametrize("horizon", [None, 1, 6, 40])
-@pytest.mark.parametrize(("late", "state_after"), [(0.0, True), (0.3, True), (0.3, False)])
-def test_the_value_is_within_two_percent_of_the_exact_one(
-    horizon: int | None, late: float, state_after: bool
-) -> None:
-    mdp = small_mdp()
-    rng = np.random.default_rng(21)
-    log = draw_log(mdp, 20_000, 8, rng, late=late, state_after=state_after).cells
-    assert len(set(np.bincount(log.trajectory))) == 8  # lengths vary
-    found = fqe_by_cell(log, mdp.target, discount=mdp.discount, horizon=horizon)
-    assert found.value == pytest.approx(mdp.value(mdp.target, horizon), rel=0.02)
-    exact = mdp.q(mdp.target, horizon)
-    np.testing.assert_allclose(found.q, exact if horizon else exact[None], rtol=0.1, atol=0.1)
-
-
-def test_the_logs_own_mean_is_not_within_two_percent() -> None:
-    mdp = small_mdp()
-    assert mdp.value(mdp.logging, None) != pytest.approx(mdp.value(mdp.target, None), rel=0.1)
-
-
-def test_over_many_small_logs_it_is_right_on_average_though_trajectories_are_cut() -> None:
-    # Leaving out just the rows that were cut counts endings too often: 41 standard errors off.
-    mdp = small_mdp(ends=0.3)
-    rng = np.random.default_rng(22)
-    values = np.array([
-        fqe_by_cell(
-            draw_log(mdp, 3000, 3, rng, state_after=False).cells, mdp.target,
-            discount=mdp.discount, prior_rows=0.01,
-        ).value
-        for _ in range(100)
-    ])  # fmt: skip
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    assert abs(values.mean() - mdp.value(mdp.target, None)) < 3 * error
-
-
-def test_visits_are_the_exact_ones() -> None:
-    mdp = small_mdp()
-    log = draw_log(mdp, 20_000, 8, np.random.default_rng(23)).cells
-    found = fqe_by_cell(log, mdp.target, discount=mdp.discount)
-    np.testing.assert_allclose(found.occupancy[0], mdp.occupancy(mdp.target), rtol=0.05)
-    finite = fqe_by_cell(log, mdp.target, discount=mdp.discount, horizon=200)
-    discounted = (mdp.discount ** np.arange(200)) @ finite.occupancy
-    np.testing.assert_allclose(discounted, found.occupancy[0], rtol=1e-6)
-
-
-def test_unsupported_is_the_share_of_decisions_in_pairs_with_few_rows() -> None:
-    # One step in two cells; action 1 was tried 30 times in the first, 29 times in the second.
-    counts = {(0, 0): 100, (0, 1): THIN_ROWS, (1, 0): 100, (1, 1): THIN_ROWS - 1}
-    pairs = np.repeat(list(counts), list(counts.values()), axis=0)
-    n = len(pairs)
-    log = CellLog(
-        np.arange(n), np.zeros(n, int), pairs[:, 0], pairs[:, 1], np.ones(n), np.full(n, ENDED),
-        2, 2,
-    )  # fmt: skip
-    in_second = (100 + THIN_ROWS - 1) / n
-    target = np.array([[0.0, 1.0], [0.25, 0.75]])
-    found = fqe_by_cell(log, target, discount=0.9)
-    assert found.support.unsupported == pytest.approx(0.75 * in_second)
-    np.testing.assert_allclose(found.support.by_step, [0.75 * in_second])
-    two = fqe_by_cell(log, target, discount=0.9, horizon=2, prior_rows=1e-9).support
-    np.testing.assert_allclose(two.by_step[0], 0.75 * in_second)
-    assert two.unsupported == pytest.approx(0.75 * in_second)  # nobody is left in the second step
 
 
 def transitions_of(log: CellLog) -> Transitions:
