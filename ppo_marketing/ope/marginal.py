@@ -211,8 +211,8 @@ def _terms(problem: _Problem, model: CellModel, included: Floats) -> _Terms:
         propensity = logged[log.cell, log.action]
     following = np.zeros(len(log.cell))
     going = log.next_cell >= 0
-    after = solved.by_cell[np.minimum(used + 1, len(solved.by_cell) - 1)]
-    following[going] = after[going, log.next_cell[going]]
+    later = np.minimum(used[going] + 1, len(solved.by_cell) - 1)
+    following[going] = solved.by_cell[later, log.next_cell[going]]
     return _Terms(
         start=solved.by_cell[0][log.cell[log.starts]],
         visits=visited[place] * stands_for,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ppo_marketing.ope.cell_fqe import cross_fitted_rows, fqe_by_cell
+from ppo_marketing.ope.cell_fqe import cross_fitted_rows, fqe_by_cell, support
 from ppo_marketing.ope.cell_model import THIN_ROWS, counter, q_by_step, solve
 from ppo_marketing.ope.sequences import doubly_robust, weighted_doubly_robust
 from ppo_marketing.ope.trajectories import ENDED, UNKNOWN, CellLog
@@ -71,6 +71,16 @@ def test_unsupported_is_the_share_of_decisions_in_pairs_with_few_rows() -> None:
     found = fqe_by_cell(log, target, discount=0.9)
     assert found.support.unsupported == pytest.approx(0.75 * in_second)
     np.testing.assert_allclose(found.support.by_step, [0.75 * in_second])
+    # Two cells in turn, the second with too few rows: half of two steps, less when discounted.
+    turns = CellLog(
+        np.repeat(np.arange(20), 2), np.tile([0, 1], 20), np.tile([0, 1], 20), np.zeros(40, int),
+        np.ones(40), np.full(20, ENDED), 2, 1,
+    )  # fmt: skip
+    model = counter(turns, prior_rows=1e-9).model()
+    solved = solve(model, np.ones((2, 1)), 0.5, 2)
+    thin = support(model._replace(rows=np.array([[30.0], [29.0]])), np.ones((2, 1)), solved, 0.5)
+    np.testing.assert_allclose(thin.by_step, [0.0, 1.0], atol=1e-6)
+    assert thin.unsupported == pytest.approx(0.5 / 1.5)
     two = fqe_by_cell(log, target, discount=0.9, horizon=2, prior_rows=1e-9).support
     np.testing.assert_allclose(two.by_step[0], 0.75 * in_second)
     assert two.unsupported == pytest.approx(0.75 * in_second)  # nobody is left in the second step

@@ -110,6 +110,16 @@ def test_visits_times_rewards_are_the_value_seen_from_the_other_side(horizon: in
     assert by_step @ 0.9 ** np.arange(len(by_step)) == pytest.approx(solved.value)
 
 
+@pytest.mark.parametrize("prior_rows", [1e-3, 5.0, 1e6])
+def test_nobody_is_lost_where_nobody_leaves(prior_rows: float) -> None:
+    mdp = small_mdp(ends=0.0)
+    log = draw_log(mdp, 40, 5, np.random.default_rng(6)).cells
+    policy = np.random.default_rng(7).dirichlet(np.ones(3), 4)
+    model = counter(log, prior_rows=prior_rows).model()
+    np.testing.assert_allclose(solve(model, policy, 0.9, 8).occupancy.sum(1), 1.0)
+    np.testing.assert_allclose(solve(model, policy, 0.9, None).occupancy.sum(), 10.0)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000))
 def test_a_customer_that_counts_twice_is_a_customer_logged_twice(seed: int) -> None:

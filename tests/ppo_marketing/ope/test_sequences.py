@@ -142,6 +142,19 @@ def test_those_that_go_on_stand_for_the_cut_not_those_that_had_ended() -> None:
     assert doubly_robust(log, q, value).value == pytest.approx(2 + (first + second) / 4)
 
 
+def test_who_ends_after_others_were_cut_stands_for_them_from_then_on() -> None:
+    # Three start, one is cut at once: the two others count for 1.5, also after the second ended.
+    log = log_of(
+        [0, 1, 1, 2, 2, 2], [0.0, 0.0, 2.0, 0.0, 4.0, 8.0], [1.0, 2.0, 3.0, 1.0, 4.0, 0.5],
+        [False, True, True], 1.0,
+    )  # fmt: skip
+    expected = 1.5 * (6 * 2 + 4 * 4) / 3 + 1.5 * (2 * 8) / 3
+    assert per_decision_is(log).value == pytest.approx(expected)
+    weighted = (6 * 2 + 4 * 4) / (6 + 4) + (2 * 8) / (6 + 2)
+    assert weighted_per_decision_is(log).value == pytest.approx(weighted)
+    assert trajectory_is(log).value == pytest.approx(1.5 * (6 * 2 + 2 * 12) / 3)
+
+
 def test_a_horizon_counts_nothing_beyond_it() -> None:
     for estimator in ALL:
         one = estimator(TWO_STEPS, horizon=1)
