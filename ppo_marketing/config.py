@@ -24,6 +24,7 @@ from pydantic_settings.exceptions import SettingsError
 
 from envs import load_decision
 from ppo_marketing.errors import UserError, closest, meant
+from ppo_marketing.gate import GateRules
 from ppo_marketing.guardrails.section import ChoicesSection, GuardrailsSection
 from ppo_marketing.ppo.constraint import PIDLagrangian
 from ppo_marketing.special_ads import SpecialAdCategory
@@ -106,6 +107,8 @@ class RunConfig(BaseSettings):
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
     guardrails: GuardrailsSection = GuardrailsSection()
+    gate: GateRules = GateRules()
+    """What a policy must show before it may be released: the defaults, or stricter."""
     accept_failed_fidelity: str | None = None
     """The reason for training on a simulator that failed its checks; recorded with the run."""
 

@@ -20,6 +20,7 @@ from envs.core.decision import Calibration, Decision, Rule
 from envs.core.log import LogError, LogTable, read_log
 from envs.core.vector import RegretVectorEnv, WorldVectorEnv
 from envs.core.world import Array, HindsightWorld, World
+from ppo_marketing.audit import audited
 from ppo_marketing.config import EvaluationSection, LogSection, TrainingSection, build
 from ppo_marketing.constrained import PricedVectorEnv, score_beyond
 from ppo_marketing.errors import IntegrityError, UserError
@@ -36,6 +37,7 @@ from ppo_marketing.evaluation import (
     shares,
     telling_episodes,
 )
+from ppo_marketing.gate import Audit
 from ppo_marketing.policy import Actor, PolicyActor
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.config import PPOConfig, require_fitting_minibatch
@@ -378,6 +380,26 @@ def judge_policy(
         earlier=judged(earlier, "simulated from the earlier part", episodes),
         limit=None if constraint is None else _limit(constraint, found),
     )
+
+
+def audit_policy(
+    decision: Decision,
+    calibration: Calibration,
+    settings: Any,
+    policy: Agent,
+    rules: Sequence[Rule[Any]],
+    judgement: Judgement,
+    evaluation: EvaluationSection,
+    seed: int,
+) -> Audit:
+    """What the gate judges: the log's own word beside the simulators' values of the judgement."""
+    return audited(
+        decision, calibration, settings, policy, rules,
+        training_value=judgement.earlier.policy.value.value,
+        judging_value=judgement.later.policy.value.value,
+        limit_excess=None if judgement.limit is None else judgement.limit.excess,
+        episodes=evaluation.episodes, seed=seed,
+    )  # fmt: skip
 
 
 def _limit(constraint: PIDLagrangian, evidence: Evidence) -> Limit:

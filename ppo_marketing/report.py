@@ -12,6 +12,7 @@ from envs.core.decision import Calibration, Decision
 from envs.core.fidelity import FidelityReport
 from ppo_marketing.constrained import keeps_limit, share_of
 from ppo_marketing.evaluation import Estimate, Evidence, Judgement, Row
+from ppo_marketing.gate import Verdict, advice, sentence
 from ppo_marketing.ppo.run import TrainingRow
 
 if TYPE_CHECKING:
@@ -244,6 +245,7 @@ def limit(judgement: Judgement, decision: Decision) -> str:
 def markdown(
     decision: Decision,
     judgement: Judgement,
+    verdict: Verdict,
     calibration: Calibration,
     settings: Mapping[str, Any],
     fidelity_accepted: str | None,
@@ -255,6 +257,7 @@ def markdown(
     parts += [conclusion(judgement.later), "", optimism(judgement), ""]
     if judgement.limit is not None:
         parts += [limit(judgement, decision), ""]
+    parts += [_markdown_verdict(verdict), ""]
     for evidence in judgement.shown:
         parts += [_markdown_evidence(evidence, decision), ""]
     parts += [_markdown_kpis(judgement.later, decision), ""]
@@ -272,6 +275,31 @@ def markdown(
     if calibration.notes:
         parts += ["", "## Notes", "", *(f"* {note}" for note in calibration.notes)]
     return "\n".join(parts) + "\n"
+
+
+def verdict_table(verdict: Verdict) -> Table:
+    """One row a test of the gate: what was found, what is allowed, what follows."""
+    table = Table(title="may it be released?", title_justify="left")
+    for column in ("test", "found", "allowed", "outcome"):
+        table.add_column(column)
+    styles = {"refused": "bold red", "warned": "yellow"}
+    for finding in verdict.findings:
+        table.add_row(
+            finding.test, finding.found, finding.allowed, finding.outcome,
+            style=styles.get(finding.outcome),
+        )  # fmt: skip
+    return table
+
+
+def _markdown_verdict(verdict: Verdict) -> str:
+    lines = [
+        "## May it be released?", "", f"**{sentence(verdict)}**", "",
+        "| test | found | allowed | outcome |", "|---|---|---|---|",
+        *(f"| {f.test} | {f.found} | {f.allowed} | {f.outcome} |" for f in verdict.findings),
+        *([""] if verdict.reasons else []),
+        *(f"* {line}" for line in advice(verdict.findings)),
+    ]  # fmt: skip
+    return "\n".join(lines)
 
 
 def _markdown_kpis(evidence: Evidence, decision: Decision) -> str:

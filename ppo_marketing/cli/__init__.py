@@ -15,7 +15,7 @@ import typer
 from ppo_marketing.cli import experiment
 from ppo_marketing.cli.line import demo, run
 from ppo_marketing.cli.search import compare, tune
-from ppo_marketing.cli.steps import calibrate, evaluate, generate, train, validate
+from ppo_marketing.cli.steps import calibrate, evaluate, gate, generate, train, validate
 from ppo_marketing.errors import Interrupted, PpoMarketingError
 
 EXIT_CODES = """
@@ -32,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for command in (demo, generate, validate, calibrate, train, evaluate, run, compare, tune):
+for command in (demo, generate, validate, calibrate, train, evaluate, gate, run, compare, tune):
     app.command()(command)
 app.add_typer(experiment.app, name="experiment")
 

@@ -76,7 +76,7 @@ def run(
     accept_failed_fidelity: AcceptFidelity = None,
     json: Json = False,
 ) -> None:
-    """The whole line: log, calibration, training, evidence."""
+    """The whole line: log, calibration, training, evidence, verdict."""
     config = config_from(
         config_file,
         decision=decision,
@@ -97,14 +97,14 @@ def _run_and_show(config: RunConfig, json: bool) -> None:
     card = jobs.decision_named(config.decision)
     summary = jobs.run_line(config, reporter())
     if json:
-        show_judgement(summary.judgement, card, True)
+        show_judgement(summary.judgement, summary.verdict, card, True)
         return
     fidelity = summary.calibration.fidelity
     typer.echo(f"{report.fidelity_finding(fidelity)} The report lists each.")
     if not fidelity.passed:
         print_table(report.fidelity_table(fidelity, failures_only=True))
         typer.echo(report.unsupported(summary.calibration, config.accept_failed_fidelity))
-    show_judgement(summary.judgement, card, False)
+    show_judgement(summary.judgement, summary.verdict, card, False)
     best = summary.training.best_score
     typer.echo(
         f"\ntrained in {summary.seconds_of_training:.0f} s"

@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from envs.core.decision import Decision
     from ppo_marketing.evaluation import Judgement
+    from ppo_marketing.gate import Verdict
     from ppo_marketing.progress import Reporter
 
 
@@ -34,12 +35,12 @@ def reporter() -> Reporter:
     return TerminalReporter()
 
 
-def show_judgement(judgement: Judgement, card: Decision, json: bool) -> None:
-    """Print who earns what on the later part, what they do and the conclusion."""
+def show_judgement(judgement: Judgement, verdict: Verdict, card: Decision, json: bool) -> None:
+    """Print who earns what on the later part, what they do, the conclusion and the verdict."""
     from ppo_marketing import report
 
     if json:
-        show(True, judgement.to_dict(), "")
+        show(True, {**judgement.to_dict(), "verdict": verdict.as_dict()}, "")
         return
     for evidence in judgement.shown:
         print_table(report.evidence_table(evidence, card))
@@ -47,3 +48,15 @@ def show_judgement(judgement: Judgement, card: Decision, json: bool) -> None:
     typer.echo(f"\n{report.conclusion(judgement.later)}\n{report.optimism(judgement)}")
     if judgement.limit is not None:
         typer.echo(report.limit(judgement, card))
+    typer.echo("")
+    show_verdict(verdict)
+
+
+def show_verdict(verdict: Verdict) -> None:
+    """Print every test of the gate, and the verdict in a sentence."""
+    from ppo_marketing import gate, report
+
+    print_table(report.verdict_table(verdict))
+    typer.echo(gate.sentence(verdict))
+    for line in gate.advice(verdict.findings):
+        typer.echo(f"  {line}")

@@ -178,5 +178,30 @@ def evaluate(
         evaluation={"episodes": episodes},
     )
     card = jobs.decision_named(config.decision)
-    judgement = jobs.evaluate_only(card, calibration, policy, config, reporter())
-    show_judgement(judgement, card, json)
+    judged = jobs.evaluate_only(card, calibration, policy, config, reporter())
+    show_judgement(judged.judgement, judged.verdict, card, json)
+
+
+def gate(
+    folder: Annotated[Path, typer.Argument(help="The folder that `run` or `evaluate` wrote to.")],
+    config_file: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """Hold a judged policy to the rules of release; exit 4 where a test refuses it.
+
+    Rules come from the evaluation, or from `gate:` of --config, where they are stricter.
+    """
+    from ppo_marketing.cli.show import show_verdict
+    from ppo_marketing.gate import judge
+    from ppo_marketing.jobs.verdicts import kept_verdict, require_passed
+
+    kept = kept_verdict(folder)
+    rules = kept.rules
+    if config_file is not None:
+        rules = config_from(config_file, decision=kept.decision).gate
+    verdict = judge(kept.audit, rules)
+    if json:
+        show(True, verdict.as_dict(), "")
+    else:
+        show_verdict(verdict)
+    require_passed(verdict)

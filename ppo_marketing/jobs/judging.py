@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from envs.core.decision import Calibration, Decision
 from envs.core.settings import load_settings
@@ -14,9 +14,11 @@ from ppo_marketing.config import RunConfig
 from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import Judgement
 from ppo_marketing.files import held_alone, read_json
+from ppo_marketing.gate import Verdict, judge
 from ppo_marketing.jobs.calibration import load_calibration, record_calibration
 from ppo_marketing.jobs.folder import part_of, tracked, write_json
 from ppo_marketing.jobs.training import START, limit_of
+from ppo_marketing.jobs.verdicts import keep_verdict, verdict_tags
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy, write_atomically
 from ppo_marketing.ppo.constraint import PIDLagrangian
@@ -24,9 +26,16 @@ from ppo_marketing.progress import Reporter
 from ppo_marketing.tracking import Run
 
 
+class Judged(NamedTuple):
+    """What simulators say of a policy, and whether the log supports it."""
+
+    judgement: Judgement
+    verdict: Verdict
+
+
 def evaluate_only(
     decision: Decision, folder: Path, policy_folder: Path, config: RunConfig, reporter: Reporter
-) -> Judgement:
+) -> Judged:
     """`evaluate`: a saved policy against a saved calibration."""
     folder, policy_folder = part_of(folder, "calibration"), part_of(policy_folder, "policy")
     calibration, _ = load_calibration(decision, folder)
@@ -41,7 +50,7 @@ def evaluate_only(
         record_calibration(run, calibration, read_json(folder / "log.json"))
         return evaluate(
             decision, calibration, settings, policy, start, config, reporter, run,
-            limit_of(policy_folder),
+            limit_of(policy_folder), policy_folder,
         )  # fmt: skip
 
 
@@ -55,14 +64,27 @@ def evaluate(
     reporter: Reporter,
     run: Run,
     constraint: PIDLagrangian | None,
-) -> Judgement:
-    """Judge a policy on the later part of the log and keep the evidence."""
+    policy_folder: Path,
+) -> Judged:
+    """Judge a policy on the later part of the log, hold it to the gate and keep the evidence."""
     with reporter.stage("judging on what was held out"):
         rules = pipeline.tuned_rules(decision, calibration, settings, config.seed)
         judgement = pipeline.judge_policy(
             decision, calibration, settings, policy, start, rules, config.evaluation, config.seed,
             constraint,
         )  # fmt: skip
+    with reporter.stage("asking the log itself"):
+        audit = pipeline.audit_policy(
+            decision,
+            calibration,
+            settings,
+            policy,
+            rules,
+            judgement,
+            config.evaluation,
+            config.seed,
+        )
+        verdict = judge(audit, config.gate)
     record = {
         "decision": decision.name,
         "data_sha256": calibration.data_sha256,
@@ -72,13 +94,21 @@ def evaluate(
         "fidelity_failures": [check.name for check in calibration.fidelity.failures],
         "notes": list(calibration.notes),
         **judgement.to_dict(),
+        "verdict": verdict.as_dict(),
     }
     write_json(config.output / "evidence.json", record)
     run.json("evidence", record)
+    keep_verdict(
+        config.output, decision.name, audit, config.gate,
+        policy=policy_folder, data_sha256=calibration.data_sha256,
+    )  # fmt: skip
     run.metrics(_headline(judgement), config.training.total_steps)
+    for name, said in verdict_tags(verdict).items():
+        run.tag(name, said)
     page = report.markdown(
         decision,
         judgement,
+        verdict,
         calibration,
         dataclasses.asdict(settings),
         config.accept_failed_fidelity,
@@ -90,7 +120,7 @@ def evaluate(
     }.items():
         figure.savefig(config.output / name, dpi=110)
     run.figure("evidence.png", report.evidence_figure(judgement.later))
-    return judgement
+    return Judged(judgement, verdict)
 
 
 def _headline(judgement: Judgement) -> dict[str, float]:

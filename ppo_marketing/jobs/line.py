@@ -1,4 +1,4 @@
-"""The whole line as one job: log, calibration, training, evidence."""
+"""The whole line as one job: log, calibration, training, evidence, verdict."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from envs.core.decision import Calibration
 from ppo_marketing import pipeline
 from ppo_marketing.config import RunConfig
 from ppo_marketing.evaluation import Judgement
+from ppo_marketing.gate import Verdict
 from ppo_marketing.jobs.calibration import calibrated, keep_calibration, record_calibration
 from ppo_marketing.jobs.folder import identity, job, tracked
 from ppo_marketing.jobs.judging import evaluate
@@ -25,13 +26,14 @@ class RunSummary:
     output: Path
     run_id: str
     judgement: Judgement
+    verdict: Verdict
     calibration: Calibration
     training: TrainResult
     seconds_of_training: float
 
 
 def run_line(config: RunConfig, reporter: Reporter) -> RunSummary:
-    """The whole line: log, calibration, training, evidence, all tracked as one run."""
+    """The whole line: log to verdict, all tracked as one run."""
     decision = decision_named(config.decision)
     pipeline.ppo_config(decision, config.training)
     prepared = prepare(decision, config, reporter)
@@ -44,14 +46,15 @@ def run_line(config: RunConfig, reporter: Reporter) -> RunSummary:
         keep_calibration(calibration, prepared, config.output / "calibration")
         record_calibration(run, calibration, prepared.about())
         trained = train(decision, calibration, prepared.settings, config, reporter, run)
-        judgement = evaluate(
+        judged = evaluate(
             decision, calibration, trained.settings, trained.result.best, trained.start,
-            config, reporter, run, config.training.constraint,
+            config, reporter, run, config.training.constraint, config.output / "policy",
         )  # fmt: skip
     return RunSummary(
         output=config.output,
         run_id=run.id,
-        judgement=judgement,
+        judgement=judged.judgement,
+        verdict=judged.verdict,
         calibration=calibration,
         training=trained.result,
         seconds_of_training=trained.result.history[-1].seconds,

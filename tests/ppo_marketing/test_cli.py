@@ -204,7 +204,7 @@ def test_the_whole_line_leaves_policy_evidence_and_report(whole_line: tuple[Path
     assert kinds == {"ceiling", "policy", "untrained", "rule", "logging", "floor"}
     saved = json.loads((folder / "out" / "evidence.json").read_text())
     assert {name: saved[name] for name in printed} == printed
-    assert set(printed) == {"later", "logged", "earlier", "optimism_gap", "limit"}
+    assert set(printed) == {"later", "logged", "earlier", "optimism_gap", "limit", "verdict"}
     assert saved["config"]["accept_failed_fidelity"].startswith("nine days")
     for name in ("report.md", "fidelity.png", "calibration/fidelity.png", "config.yaml"):
         assert (folder / "out" / name).stat().st_size > 0, name

@@ -180,4 +180,4 @@ def test_the_limit_goes_with_the_policy_and_is_told_wherever_it_is_judged(tmp_pa
         CARD, done.output / "calibration", done.output / "policy",
         load_config(None, {**given, "output": tmp_path / "again"}), SilentReporter(),
     )  # fmt: skip
-    assert again.limit == done.judgement.limit
+    assert again.judgement.limit == done.judgement.limit
