@@ -124,6 +124,7 @@ def audited(
     training_value: float,
     judging_value: float,
     limit_excess: float | None = None,
+    drift: tuple[str, ...] | None = None,
     seed: int,
     episodes: int,
     bootstrap: int = 500,
@@ -154,6 +155,7 @@ def audited(
         "ensemble_lift": lower_percentile(own - by_rule[best]),
         "best_rule": best,
         "limit_excess": limit_excess,
+        "drift": drift,
         "currency": settings.currency,
     }
     logged = calibration.heldout_decisions(settings)

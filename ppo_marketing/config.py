@@ -23,6 +23,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from envs import load_decision
+from ppo_marketing.drift import DriftBounds
 from ppo_marketing.errors import UserError, closest, meant
 from ppo_marketing.gate import GateRules
 from ppo_marketing.guardrails.section import ChoicesSection, GuardrailsSection
@@ -109,6 +110,8 @@ class RunConfig(BaseSettings):
     guardrails: GuardrailsSection = GuardrailsSection()
     gate: GateRules = GateRules()
     """What a policy must show before it may be released: the defaults, or stricter."""
+    drift: DriftBounds = DriftBounds()
+    """How much a challenger may change of what the champion does (`evaluate --champion`)."""
     accept_failed_fidelity: str | None = None
     """The reason for training on a simulator that failed its checks; recorded with the run."""
 

@@ -26,6 +26,8 @@ from ppo_marketing.divergence import (
 from ppo_marketing.errors import UserError
 
 EVERYONE = "everyone"
+AS_BEFORE = "as before"
+"""Where a control comes from, and where it goes when it stays."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,7 +276,7 @@ def _flows(
     else:
         assert isinstance(champion, Controls)
         assert isinstance(challenger, Controls)
-        names, targets = ["control"], ["lower", "as before", "higher"]
+        names, targets = [AS_BEFORE], ["lower", AS_BEFORE, "higher"]
         origin = np.zeros(len(measured.kl), np.int64)
         sign = np.sign(_moved(champion, challenger)) * measured.changed
         target = sign.astype(np.int64) + 1

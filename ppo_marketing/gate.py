@@ -27,6 +27,7 @@ class Reason(StrEnum):
     NOT_SHOWN_BETTER = "not shown better"
     TOO_FEW_EVENTS = "too few events"
     LIMIT = "limit"
+    DRIFT = "drift"
 
 
 DATA_REASONS = frozenset(
@@ -110,7 +111,8 @@ class Audit:
     (cell, action) with fewer than 30 rows of the log; `training_value` and `judging_value` are its
     values by the simulators of the two parts; `ensemble_lift` the 5th percentile over the members
     of its value less the best rule's; `positives` the effective number of events on
-    held-out rows that agree with it; `limit_excess` used / limit - 1, where training had a limit.
+    held-out rows that agree with it; `limit_excess` used / limit - 1, where training had a limit;
+    `drift` the bounds that it breaks against the policy that runs today, where there is one.
     """
 
     sequential: bool
@@ -123,6 +125,7 @@ class Audit:
     lift: LogLift | None
     positives: float | None
     limit_excess: float | None
+    drift: tuple[str, ...] | None
     currency: str
     not_applicable: dict[str, str]
 
@@ -137,6 +140,7 @@ class Audit:
         residuals, lift = values["residuals"], values["lift"]
         parts = {
             "residuals": None if residuals is None else tuple(Residual(**r) for r in residuals),
+            "drift": None if values["drift"] is None else tuple(values["drift"]),
             "lift": None if lift is None else LogLift(**{**lift, "cannot": tuple(lift["cannot"])}),
         }
         return cls(**{**values, **parts})
@@ -202,6 +206,7 @@ def judge(audit: Audit, rules: GateRules) -> Verdict:
         _log_lift(audit, rules),
         _evidence(audit, rules),
         *(() if audit.limit_excess is None else (_limit(audit.limit_excess, rules),)),
+        *(() if audit.drift is None else (_drift(audit.drift),)),
         _optimism(audit, rules),
     )
     refused = any(finding.outcome == "refused" for finding in findings)
@@ -317,6 +322,18 @@ def _limit(excess: float, rules: GateRules) -> Finding:
         advice = "train longer, or allow more"
         return Finding("limit", "refused", found, allowed, Reason.LIMIT, advice)
     return Finding("limit", "passed", found, allowed)
+
+
+def _drift(broken: tuple[str, ...]) -> Finding:
+    allowed = "within the bounds on what may change at once"
+    if not broken:
+        found = "it stays close to the policy that runs today"
+        return Finding("drift", "passed", found, allowed)
+    advice = (
+        "anchor training to the champion (training.ppo.anchor), change less at once, or widen "
+        "`drift:` in the configuration on purpose"
+    )
+    return Finding("drift", "refused", "; ".join(broken), allowed, Reason.DRIFT, advice)
 
 
 def _optimism(audit: Audit, rules: GateRules) -> Finding:

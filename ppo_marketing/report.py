@@ -11,9 +11,11 @@ from rich.table import Table
 from envs.core.decision import Calibration, Decision
 from envs.core.fidelity import FidelityReport
 from ppo_marketing.constrained import keeps_limit, share_of
+from ppo_marketing.drift import Drift
 from ppo_marketing.evaluation import Estimate, Evidence, Judgement, Row
 from ppo_marketing.gate import Verdict, advice, sentence
 from ppo_marketing.ppo.run import TrainingRow
+from ppo_marketing.report_drift import drift_markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -246,6 +248,7 @@ def markdown(
     decision: Decision,
     judgement: Judgement,
     verdict: Verdict,
+    drift: Drift | None,
     calibration: Calibration,
     settings: Mapping[str, Any],
     fidelity_accepted: str | None,
@@ -258,6 +261,8 @@ def markdown(
     if judgement.limit is not None:
         parts += [limit(judgement, decision), ""]
     parts += [_markdown_verdict(verdict), ""]
+    if drift is not None:
+        parts += [drift_markdown(drift), ""]
     for evidence in judgement.shown:
         parts += [_markdown_evidence(evidence, decision), ""]
     parts += [_markdown_kpis(judgement.later, decision), ""]

@@ -80,6 +80,7 @@ DECISION = Decision(
     ceiling_kind="realised",
     value_kpi="objective",
     event_kpi="clicks",
+    spend_kpi="spend",
     kpis=(
         Kpi("impressions", "Impressions on offer", "", "auctions that the campaign could enter"),
         Kpi("wins", "Impressions won", "", "auctions won"),

@@ -156,5 +156,7 @@ class Decision:
     ceiling_kind: Literal["realised", "expected"]
     value_kpi: str
     event_kpi: str
+    # the KPI that counts the money a decision commits; None where decisions cost nothing
+    spend_kpi: str | None = None
     kpis: tuple[Kpi, ...]
     ratios: tuple[Ratio, ...]

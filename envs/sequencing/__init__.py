@@ -109,6 +109,7 @@ DECISION = Decision(
     ceiling_kind="expected",
     value_kpi="value",
     event_kpi="purchases",
+    spend_kpi="contact_cost",
     kpis=(
         Kpi(
             "value",

@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from envs.core.decision import Decision
+    from ppo_marketing.drift import Drift
     from ppo_marketing.evaluation import Judgement
     from ppo_marketing.gate import Verdict
     from ppo_marketing.progress import Reporter
@@ -35,12 +36,18 @@ def reporter() -> Reporter:
     return TerminalReporter()
 
 
-def show_judgement(judgement: Judgement, verdict: Verdict, card: Decision, json: bool) -> None:
+def show_judgement(
+    judgement: Judgement,
+    verdict: Verdict,
+    card: Decision,
+    json: bool,
+    drift: Drift | None = None,
+) -> None:
     """Print who earns what on the later part, what they do, the conclusion and the verdict."""
-    from ppo_marketing import report
+    from ppo_marketing import report, report_drift
 
     if json:
-        show(True, {**judgement.to_dict(), "verdict": verdict.as_dict()}, "")
+        show(True, _plain(judgement, verdict, drift), "")
         return
     for evidence in judgement.shown:
         print_table(report.evidence_table(evidence, card))
@@ -48,8 +55,16 @@ def show_judgement(judgement: Judgement, verdict: Verdict, card: Decision, json:
     typer.echo(f"\n{report.conclusion(judgement.later)}\n{report.optimism(judgement)}")
     if judgement.limit is not None:
         typer.echo(report.limit(judgement, card))
+    if drift is not None:
+        print_table(report_drift.drift_table(drift))
+        typer.echo(report_drift.flows(drift))
     typer.echo("")
     show_verdict(verdict)
+
+
+def _plain(judgement: Judgement, verdict: Verdict, drift: Drift | None) -> dict[str, Any]:
+    changed = {} if drift is None else {"drift": drift.to_dict()}
+    return {**judgement.to_dict(), "verdict": verdict.as_dict(), **changed}
 
 
 def show_verdict(verdict: Verdict) -> None:

@@ -161,6 +161,10 @@ def evaluate(
     decision: DecisionName,
     calibration: Annotated[Path, typer.Option(help="The folder that `calibrate` wrote.")],
     policy: Annotated[Path, typer.Option(help="The folder that `train` wrote.")],
+    champion: Annotated[
+        Path | None,
+        typer.Option(help="The folder of the policy that runs today: what would change?"),
+    ] = None,
     config_file: ConfigFile = None,
     episodes: Annotated[int | None, typer.Option(help="Simulated episodes to judge on.")] = None,
     seed: Seed = None,
@@ -178,8 +182,8 @@ def evaluate(
         evaluation={"episodes": episodes},
     )
     card = jobs.decision_named(config.decision)
-    judged = jobs.evaluate_only(card, calibration, policy, config, reporter())
-    show_judgement(judged.judgement, judged.verdict, card, json)
+    judged = jobs.evaluate_only(card, calibration, policy, config, reporter(), champion)
+    show_judgement(judged.judgement, judged.verdict, card, json, judged.drift)
 
 
 def gate(

@@ -11,6 +11,7 @@ from envs.core.decision import Calibration, Decision
 from envs.core.settings import load_settings
 from ppo_marketing import pipeline, report
 from ppo_marketing.config import RunConfig
+from ppo_marketing.drift import Drift
 from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import Judgement
 from ppo_marketing.files import held_alone, read_json
@@ -31,10 +32,16 @@ class Judged(NamedTuple):
 
     judgement: Judgement
     verdict: Verdict
+    drift: Drift | None
 
 
 def evaluate_only(
-    decision: Decision, folder: Path, policy_folder: Path, config: RunConfig, reporter: Reporter
+    decision: Decision,
+    folder: Path,
+    policy_folder: Path,
+    config: RunConfig,
+    reporter: Reporter,
+    champion: Path | None = None,
 ) -> Judged:
     """`evaluate`: a saved policy against a saved calibration."""
     folder, policy_folder = part_of(folder, "calibration"), part_of(policy_folder, "policy")
@@ -43,6 +50,7 @@ def evaluate_only(
     with pipeline.as_user_error():
         settings: Any = load_settings(policy_folder, decision.settings_type)
     _refuse_seen_days(policy_folder, calibration)
+    incumbent = None if champion is None else _incumbent(champion, policy_folder)
     with (
         held_alone(config.output),
         tracked(decision, config, f"evaluate {policy_folder.name}", reporter) as run,
@@ -50,7 +58,7 @@ def evaluate_only(
         record_calibration(run, calibration, read_json(folder / "log.json"))
         return evaluate(
             decision, calibration, settings, policy, start, config, reporter, run,
-            limit_of(policy_folder), policy_folder,
+            limit_of(policy_folder), policy_folder, incumbent,
         )  # fmt: skip
 
 
@@ -65,6 +73,7 @@ def evaluate(
     run: Run,
     constraint: PIDLagrangian | None,
     policy_folder: Path,
+    champion: Agent | None = None,
 ) -> Judged:
     """Judge a policy on the later part of the log, hold it to the gate and keep the evidence."""
     with reporter.stage("judging on what was held out"):
@@ -74,16 +83,14 @@ def evaluate(
             constraint,
         )  # fmt: skip
     with reporter.stage("asking the log itself"):
+        drift = None if champion is None else pipeline.drift_between(
+            decision, calibration, settings, champion, policy,
+            bounds=config.drift, episodes=config.evaluation.episodes, seed=config.seed,
+        )  # fmt: skip
         audit = pipeline.audit_policy(
-            decision,
-            calibration,
-            settings,
-            policy,
-            rules,
-            judgement,
-            config.evaluation,
+            decision, calibration, settings, policy, rules, judgement, config.evaluation, drift,
             config.seed,
-        )
+        )  # fmt: skip
         verdict = judge(audit, config.gate)
     record = {
         "decision": decision.name,
@@ -95,6 +102,7 @@ def evaluate(
         "notes": list(calibration.notes),
         **judgement.to_dict(),
         "verdict": verdict.as_dict(),
+        "drift": None if drift is None else drift.to_dict(),
     }
     write_json(config.output / "evidence.json", record)
     run.json("evidence", record)
@@ -109,6 +117,7 @@ def evaluate(
         decision,
         judgement,
         verdict,
+        drift,
         calibration,
         dataclasses.asdict(settings),
         config.accept_failed_fidelity,
@@ -120,7 +129,22 @@ def evaluate(
     }.items():
         figure.savefig(config.output / name, dpi=110)
     run.figure("evidence.png", report.evidence_figure(judgement.later))
-    return Judged(judgement, verdict)
+    return Judged(judgement, verdict, drift)
+
+
+def _incumbent(folder: Path, challenger: Path) -> Agent:
+    """The champion's agent; what the two do can be compared under the same settings only."""
+    folder = part_of(folder, "policy")
+    agent = load_policy(folder)
+    theirs, own = (read_json(where / "settings.json") for where in (folder, challenger))
+    differing = [name for name in {**theirs, **own} if theirs.get(name) != own.get(name)]
+    if differing:
+        raise UserError(
+            f"the champion in {folder} acts under other settings ({', '.join(sorted(differing))}): "
+            "what the two do cannot be compared. Train the challenger with the champion's "
+            "settings (its settings.json, as `environment:` of --config)"
+        )
+    return agent
 
 
 def _headline(judgement: Judgement) -> dict[str, float]:

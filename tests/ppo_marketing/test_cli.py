@@ -427,3 +427,55 @@ def test_the_command_after_a_search_is_quoted_and_carries_the_reason_it_needed()
         "train", "bidding", "--calibration", "market", "--config", "my runs/tuned.yaml",
         "--output", "my runs/trained", "--accept-failed-fidelity", reason,
     ]  # fmt: skip
+
+
+def test_the_gate_exits_with_its_verdict_and_takes_stricter_rules_only(
+    whole_line: tuple[Path, Any], tmp_path: Path
+) -> None:
+    folder, printed = whole_line
+    judged = call("gate", folder / "out", "--json")
+    verdict = json.loads(judged.stdout)
+    assert verdict == printed["verdict"]
+    assert judged.returncode == (0 if verdict["passed"] else 4)
+    strict, lax = tmp_path / "strict.yaml", tmp_path / "lax.yaml"
+    strict.write_text("decision: bidding\ngate: {least_positives: 1000000}\n")
+    lax.write_text("decision: bidding\ngate: {least_positives: 1}\n")
+    harder = call("gate", folder / "out", "--config", strict)
+    assert harder.returncode == 4
+    assert "too few events" in harder.stderr
+    refused = call("gate", folder / "out", "--config", lax)
+    assert refused.returncode == 3
+    assert "stricter, not laxer" in refused.stderr
+
+
+def test_a_changed_verdict_or_another_policy_exits_with_6(
+    whole_line: tuple[Path, Any], tmp_path: Path
+) -> None:
+    folder, _ = whole_line
+    kept = json.loads((folder / "out" / "verdict.json").read_text())
+    kept["audit"]["positives"] = 1e6
+    (tmp_path / "verdict.json").write_text(json.dumps(kept))
+    changed = call("gate", tmp_path)
+    assert changed.returncode == 6
+    assert "is not what was written" in changed.stderr
+    assert call("gate", tmp_path / "nowhere").returncode == 3
+
+
+def test_against_itself_a_champion_changes_nothing(
+    whole_line: tuple[Path, Any], tmp_path: Path
+) -> None:
+    folder, _ = whole_line
+    out = folder / "out"
+    finished = call(
+        "evaluate", "bidding", "--calibration", out, "--policy", out, "--champion", out,
+        "--output", tmp_path / "judged", "--json", PPO_MARKETING_PROJECT=str(tmp_path),
+    )  # fmt: skip
+    drift = found(finished)["drift"]
+    assert drift["within_bounds"]
+    assert drift["overall"]["mean_kl"] == drift["overall"]["changed"] == 0.0
+    assert drift["overall"]["money_moved"] == 0.0
+    assert drift["overall"]["money"] > 0
+    page = (tmp_path / "judged" / "report.md").read_text()
+    assert "## What would change, against the champion" in page
+    assert "* nothing changes" in page
+    assert "| drift | it stays close to the policy that runs today |" in page

@@ -34,6 +34,7 @@ SOUND = Audit(
     lift=LIFT,
     positives=600.0,
     limit_excess=None,
+    drift=None,
     currency="EUR",
     not_applicable={},
 )
@@ -62,6 +63,7 @@ def test_a_sound_policy_passes_and_its_value_is_told() -> None:
         ({"lift": None}, Reason.NOT_SHOWN_BETTER),
         ({"positives": 99.0}, Reason.TOO_FEW_EVENTS),
         ({"limit_excess": 0.06}, Reason.LIMIT),
+        ({"drift": ("everyone: mean KL is .2 nats, allowed .08 nats",)}, Reason.DRIFT),
     ],
 )
 def test_each_test_refuses_alone_and_no_value_is_told_then(
