@@ -40,7 +40,9 @@ from ppo_marketing.evaluation import (
     telling_episodes,
 )
 from ppo_marketing.gate import Audit
-from ppo_marketing.policy import Actor, PolicyActor
+from ppo_marketing.guardrails import Counted, Guardrail, Support
+from ppo_marketing.guardrails.section import GuardrailsSection
+from ppo_marketing.policy import Actor, Policy, PolicyActor
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.config import PPOConfig, require_fitting_minibatch
 from ppo_marketing.ppo.constraint import PIDLagrangian
@@ -282,7 +284,7 @@ def beside(
 class Contest:
     """Who is compared: the policy, its untrained start, the rules, the log's own, doing nothing."""
 
-    policy: Agent
+    policy: Policy
     start: Agent
     rules: Sequence[Rule[Any]]
     logging: Rule[Any] | None
@@ -350,7 +352,7 @@ def judge_policy(
     decision: Decision,
     calibration: Calibration,
     settings: Any,
-    policy: Agent,
+    policy: Policy,
     start: Agent,
     rules: Sequence[Rule[Any]],
     evaluation: EvaluationSection,
@@ -389,7 +391,7 @@ def audit_policy(
     decision: Decision,
     calibration: Calibration,
     settings: Any,
-    policy: Agent,
+    policy: Policy,
     rules: Sequence[Rule[Any]],
     judgement: Judgement,
     evaluation: EvaluationSection,
@@ -405,6 +407,31 @@ def audit_policy(
         drift=None if drift is None else drift.reasons,
         episodes=evaluation.episodes, seed=seed,
     )  # fmt: skip
+
+
+def guarded(
+    calibration: Calibration,
+    settings: Any,
+    section: GuardrailsSection,
+    policy: Agent,
+    fallback: Agent,
+    seed: int,
+) -> Counted | None:
+    """The policy behind the guardrails of a configuration, as far as a simulated world can ask.
+
+    None where nothing is configured. Simulated episodes have neither ids nor dates: limits that
+    need them hold where the policy is shipped, not here.
+    """
+    if section == GuardrailsSection():
+        return None
+    world = calibration.history_world(settings)
+    met = None
+    if section.support_margin is not None:
+        met = Support.seen(
+            reference_states(world, PolicyActor("policy", policy), seed=seed).observation
+        )
+    limits = section.limits(world.action_space, met)
+    return Counted(Guardrail(limits.alone(), policy, fallback))
 
 
 def drift_between(

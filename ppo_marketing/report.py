@@ -14,8 +14,10 @@ from ppo_marketing.constrained import keeps_limit, share_of
 from ppo_marketing.drift import Drift
 from ppo_marketing.evaluation import Estimate, Evidence, Judgement, Row
 from ppo_marketing.gate import Verdict, advice, sentence
+from ppo_marketing.guardrails import Interventions
 from ppo_marketing.ppo.run import TrainingRow
 from ppo_marketing.report_drift import drift_markdown
+from ppo_marketing.report_guardrails import interventions_markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -249,6 +251,7 @@ def markdown(
     judgement: Judgement,
     verdict: Verdict,
     drift: Drift | None,
+    interventions: Interventions | None,
     calibration: Calibration,
     settings: Mapping[str, Any],
     fidelity_accepted: str | None,
@@ -263,6 +266,8 @@ def markdown(
     parts += [_markdown_verdict(verdict), ""]
     if drift is not None:
         parts += [drift_markdown(drift), ""]
+    if interventions is not None:
+        parts += [interventions_markdown(interventions), ""]
     for evidence in judgement.shown:
         parts += [_markdown_evidence(evidence, decision), ""]
     parts += [_markdown_kpis(judgement.later, decision), ""]

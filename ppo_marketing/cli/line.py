@@ -97,14 +97,14 @@ def _run_and_show(config: RunConfig, json: bool) -> None:
     card = jobs.decision_named(config.decision)
     summary = jobs.run_line(config, reporter())
     if json:
-        show_judgement(summary.judgement, summary.verdict, card, True)
+        show_judgement(summary.judgement, summary.verdict, card, True, None, summary.interventions)
         return
     fidelity = summary.calibration.fidelity
     typer.echo(f"{report.fidelity_finding(fidelity)} The report lists each.")
     if not fidelity.passed:
         print_table(report.fidelity_table(fidelity, failures_only=True))
         typer.echo(report.unsupported(summary.calibration, config.accept_failed_fidelity))
-    show_judgement(summary.judgement, summary.verdict, card, False)
+    show_judgement(summary.judgement, summary.verdict, card, False, None, summary.interventions)
     best = summary.training.best_score
     typer.echo(
         f"\ntrained in {summary.seconds_of_training:.0f} s"

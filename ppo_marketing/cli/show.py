@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ppo_marketing.drift import Drift
     from ppo_marketing.evaluation import Judgement
     from ppo_marketing.gate import Verdict
+    from ppo_marketing.guardrails import Interventions
     from ppo_marketing.progress import Reporter
 
 
@@ -42,12 +43,13 @@ def show_judgement(
     card: Decision,
     json: bool,
     drift: Drift | None = None,
+    interventions: Interventions | None = None,
 ) -> None:
     """Print who earns what on the later part, what they do, the conclusion and the verdict."""
-    from ppo_marketing import report, report_drift
+    from ppo_marketing import report, report_drift, report_guardrails
 
     if json:
-        show(True, _plain(judgement, verdict, drift), "")
+        show(True, _plain(judgement, verdict, drift, interventions), "")
         return
     for evidence in judgement.shown:
         print_table(report.evidence_table(evidence, card))
@@ -55,6 +57,8 @@ def show_judgement(
     typer.echo(f"\n{report.conclusion(judgement.later)}\n{report.optimism(judgement)}")
     if judgement.limit is not None:
         typer.echo(report.limit(judgement, card))
+    if interventions is not None:
+        print_table(report_guardrails.interventions_table(interventions))
     if drift is not None:
         print_table(report_drift.drift_table(drift))
         typer.echo(report_drift.flows(drift))
@@ -62,9 +66,15 @@ def show_judgement(
     show_verdict(verdict)
 
 
-def _plain(judgement: Judgement, verdict: Verdict, drift: Drift | None) -> dict[str, Any]:
+def _plain(
+    judgement: Judgement,
+    verdict: Verdict,
+    drift: Drift | None,
+    interventions: Interventions | None,
+) -> dict[str, Any]:
     changed = {} if drift is None else {"drift": drift.to_dict()}
-    return {**judgement.to_dict(), "verdict": verdict.as_dict(), **changed}
+    guarded = {} if interventions is None else {"guardrails": interventions.as_dict()}
+    return {**judgement.to_dict(), "verdict": verdict.as_dict(), **changed, **guarded}
 
 
 def show_verdict(verdict: Verdict) -> None:

@@ -183,7 +183,7 @@ def evaluate(
     )
     card = jobs.decision_named(config.decision)
     judged = jobs.evaluate_only(card, calibration, policy, config, reporter(), champion)
-    show_judgement(judged.judgement, judged.verdict, card, json, judged.drift)
+    show_judgement(judged.judgement, judged.verdict, card, json, judged.drift, judged.interventions)
 
 
 def gate(

@@ -16,10 +16,12 @@ from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import Judgement
 from ppo_marketing.files import held_alone, read_json
 from ppo_marketing.gate import Verdict, judge
+from ppo_marketing.guardrails import Interventions
 from ppo_marketing.jobs.calibration import load_calibration, record_calibration
 from ppo_marketing.jobs.folder import part_of, tracked, write_json
 from ppo_marketing.jobs.training import START, limit_of
 from ppo_marketing.jobs.verdicts import keep_verdict, verdict_tags
+from ppo_marketing.policy import Policy
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy, write_atomically
 from ppo_marketing.ppo.constraint import PIDLagrangian
@@ -33,6 +35,7 @@ class Judged(NamedTuple):
     judgement: Judgement
     verdict: Verdict
     drift: Drift | None
+    interventions: Interventions | None
 
 
 def evaluate_only(
@@ -78,17 +81,22 @@ def evaluate(
     """Judge a policy on the later part of the log, hold it to the gate and keep the evidence."""
     with reporter.stage("judging on what was held out"):
         rules = pipeline.tuned_rules(decision, calibration, settings, config.seed)
+        rail = pipeline.guarded(
+            calibration, settings, config.guardrails, policy, start, config.seed
+        )
+        shipped: Policy = policy if rail is None else rail
         judgement = pipeline.judge_policy(
-            decision, calibration, settings, policy, start, rules, config.evaluation, config.seed,
+            decision, calibration, settings, shipped, start, rules, config.evaluation, config.seed,
             constraint,
         )  # fmt: skip
+    interventions = None if rail is None else rail.interventions
     with reporter.stage("asking the log itself"):
         drift = None if champion is None else pipeline.drift_between(
             decision, calibration, settings, champion, policy,
             bounds=config.drift, episodes=config.evaluation.episodes, seed=config.seed,
         )  # fmt: skip
         audit = pipeline.audit_policy(
-            decision, calibration, settings, policy, rules, judgement, config.evaluation, drift,
+            decision, calibration, settings, shipped, rules, judgement, config.evaluation, drift,
             config.seed,
         )  # fmt: skip
         verdict = judge(audit, config.gate)
@@ -103,6 +111,7 @@ def evaluate(
         **judgement.to_dict(),
         "verdict": verdict.as_dict(),
         "drift": None if drift is None else drift.to_dict(),
+        "guardrails": None if interventions is None else interventions.as_dict(),
     }
     write_json(config.output / "evidence.json", record)
     run.json("evidence", record)
@@ -118,6 +127,7 @@ def evaluate(
         judgement,
         verdict,
         drift,
+        interventions,
         calibration,
         dataclasses.asdict(settings),
         config.accept_failed_fidelity,
@@ -129,7 +139,7 @@ def evaluate(
     }.items():
         figure.savefig(config.output / name, dpi=110)
     run.figure("evidence.png", report.evidence_figure(judgement.later))
-    return Judged(judgement, verdict, drift)
+    return Judged(judgement, verdict, drift, interventions)
 
 
 def _incumbent(folder: Path, challenger: Path) -> Agent:

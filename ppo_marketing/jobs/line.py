@@ -10,6 +10,7 @@ from ppo_marketing import pipeline
 from ppo_marketing.config import RunConfig
 from ppo_marketing.evaluation import Judgement
 from ppo_marketing.gate import Verdict
+from ppo_marketing.guardrails import Interventions
 from ppo_marketing.jobs.calibration import calibrated, keep_calibration, record_calibration
 from ppo_marketing.jobs.folder import identity, job, tracked
 from ppo_marketing.jobs.judging import evaluate
@@ -27,6 +28,7 @@ class RunSummary:
     run_id: str
     judgement: Judgement
     verdict: Verdict
+    interventions: Interventions | None
     calibration: Calibration
     training: TrainResult
     seconds_of_training: float
@@ -55,6 +57,7 @@ def run_line(config: RunConfig, reporter: Reporter) -> RunSummary:
         run_id=run.id,
         judgement=judged.judgement,
         verdict=judged.verdict,
+        interventions=judged.interventions,
         calibration=calibration,
         training=trained.result,
         seconds_of_training=trained.result.history[-1].seconds,

@@ -479,3 +479,23 @@ def test_against_itself_a_champion_changes_nothing(
     assert "## What would change, against the champion" in page
     assert "* nothing changes" in page
     assert "| drift | it stays close to the policy that runs today |" in page
+
+
+def test_a_guarded_policy_is_judged_behind_its_guardrails(
+    whole_line: tuple[Path, Any], tmp_path: Path
+) -> None:
+    folder, printed = whole_line
+    config = tmp_path / "guarded.yaml"
+    config.write_text("decision: bidding\nguardrails: {amounts: {floor: -0.001, cap: 0.001}}\n")
+    finished = call(
+        "evaluate", "bidding", "--calibration", folder / "out", "--policy", folder / "out",
+        "--config", config, "--output", tmp_path / "judged", "--json",
+        PPO_MARKETING_PROJECT=str(tmp_path),
+    )  # fmt: skip
+    judged = found(finished)
+    rows = {row["kind"]: row["value"]["value"] for row in judged["later"]["rows"]}
+    assert rows["policy"] == pytest.approx(rows["untrained"], rel=1e-3), "it may hardly leave it"
+    free = {row["kind"]: row["value"]["value"] for row in printed["later"]["rows"]}
+    assert free["policy"] != pytest.approx(free["untrained"], rel=1e-3)
+    assert judged["guardrails"]["changed"] > 0
+    assert "## Guardrails, " in (tmp_path / "judged" / "report.md").read_text()
