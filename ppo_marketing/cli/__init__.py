@@ -13,6 +13,7 @@ from typing import NoReturn
 import typer
 
 from ppo_marketing.cli import experiment
+from ppo_marketing.cli.fair import fairness
 from ppo_marketing.cli.line import demo, run
 from ppo_marketing.cli.search import compare, tune
 from ppo_marketing.cli.steps import calibrate, evaluate, gate, generate, train, validate
@@ -32,7 +33,19 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for command in (demo, generate, validate, calibrate, train, evaluate, gate, run, compare, tune):
+for command in (
+    demo,
+    generate,
+    validate,
+    calibrate,
+    train,
+    evaluate,
+    gate,
+    run,
+    compare,
+    tune,
+    fairness,
+):
     app.command()(command)
 app.add_typer(experiment.app, name="experiment")
 

@@ -47,7 +47,7 @@ def read_units(path: Path, column: str = "unit_id") -> tuple[str, ...]:
     """
     problems = Problems(path.name)
     try:
-        cells = _read(path, [_id(column)], problems)
+        cells = read_cells(path, [id_column(column)], problems)
         problems.refuse()
     except LogError as error:
         raise UserError(str(error)) from error
@@ -85,12 +85,12 @@ def read_results(
     problems = Problems(path.name)
     numbers = [name for name in (named.outcome, named.before) if name is not None]
     wanted = [
-        _id(named.unit),
-        _id(named.arm),
+        id_column(named.unit),
+        id_column(named.arm),
         *(Column(name=name, kind="number", unit="outcome") for name in numbers),
     ]
     try:
-        cells = _read(path, wanted, problems)
+        cells = read_cells(path, wanted, problems)
         unit, arm = cells[named.unit], cells[named.arm]
         _check_arms(arm, named.arm, sides, problems)
         numbered = _check_units(unit, arm, named, problems)
@@ -105,12 +105,19 @@ def read_results(
     )
 
 
-def _id(name: str) -> Column:
+def id_column(name: str) -> Column:
+    """A column of ids or names."""
     return Column(name=name, kind="id", unit="one word each")
 
 
-def _read(path: Path, columns: Sequence[Column], problems: Problems) -> dict[str, NDArray[Any]]:
-    """The named columns whole; ids are str ("" where empty), numbers float64."""
+def read_cells(
+    path: Path, columns: Sequence[Column], problems: Problems
+) -> dict[str, NDArray[Any]]:
+    """The named columns whole; ids are str ("" where empty), numbers float64.
+
+    Raises:
+        LogError: the file or a column cannot be read; `problems` lists everything.
+    """
     raw = open_log(path, problems)
     absent = [column.name for column in columns if column.name not in raw.names]
     for name in absent:
