@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from envs.core.decision import Calibration, Decision
 from envs.core.settings import load_settings
-from ppo_marketing import pipeline, report
+from ppo_marketing import as_shipped, pipeline, report
 from ppo_marketing.config import RunConfig
 from ppo_marketing.drift import Drift
 from ppo_marketing.errors import UserError
@@ -81,7 +81,7 @@ def evaluate(
     """Judge a policy on the later part of the log, hold it to the gate and keep the evidence."""
     with reporter.stage("judging on what was held out"):
         rules = pipeline.tuned_rules(decision, calibration, settings, config.seed)
-        rail = pipeline.guarded(
+        rail = as_shipped.guarded(
             calibration, settings, config.guardrails, policy, start, config.seed
         )
         shipped: Policy = policy if rail is None else rail
@@ -91,11 +91,11 @@ def evaluate(
         )  # fmt: skip
     interventions = None if rail is None else rail.interventions
     with reporter.stage("asking the log itself"):
-        drift = None if champion is None else pipeline.drift_between(
+        drift = None if champion is None else as_shipped.drift_between(
             decision, calibration, settings, champion, policy,
             bounds=config.drift, episodes=config.evaluation.episodes, seed=config.seed,
         )  # fmt: skip
-        audit = pipeline.audit_policy(
+        audit = as_shipped.audit_policy(
             decision, calibration, settings, shipped, rules, judgement, config.evaluation, drift,
             config.seed,
         )  # fmt: skip
