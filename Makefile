@@ -36,12 +36,13 @@ DATA ?= ../shared/data
 
 verify: .venv/.bench  ## the full tables and every benchmark; takes hours
 	$(BIN)/python -m pytest -m 'verify or not verify'
-	for name in bidding_ppo bidding_rules constraint env_throughput fidelity_gate guardrails kaplan_meier kl_target log_memory \
+	for name in bidding_ppo bidding_rules constraint env_throughput fidelity_gate guardrails honesty_gate kaplan_meier kl_target log_memory ope_scale \
 		personalization_ppo personalization_random_log personalization_sessions reference_returns \
 		sequencing_caps sequencing_fidelity sequencing_ppo sequencing_throughput throughput; \
 		do $(BIN)/python -m benchmarks.$$name || exit 1; done
 	@test -d $(DATA) || echo 'not run: benchmarks on real logs (no folder $(DATA); set DATA=...)'
 	test ! -d $(DATA) || $(BIN)/python -m benchmarks.ipinyou_sam --data $(DATA)/ipinyou_sam
+	test ! -d $(DATA) || $(BIN)/python -m benchmarks.open_bandit_ope --data $(DATA)/open_bandit_small
 	test ! -d $(DATA) || $(BIN)/python -m benchmarks.detailing_panel --data $(DATA)/bayesm_marketing
 	test ! -d $(DATA) || $(BIN)/python -m benchmarks.ipinyou_rlb --data $(DATA)/ipinyou_rlb \
 		--campaign 1458 2259 2261 2821 3358 3386 3427 3476 --out benchmarks/results/ipinyou_rlb.json
