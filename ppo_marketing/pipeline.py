@@ -57,7 +57,8 @@ from ppo_marketing.restricted_log import unrestricted
     EARLIER_EPISODES,
     TUNE,
     UNTRAINED,
-) = range(100, 108)
+    OFF_POLICY,
+) = range(100, 109)
 
 
 def stream(seed: int, purpose: int) -> np.random.Generator:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from envs.core.fidelity import FidelityReport
     from envs.core.log import LogSchema, LogTable
     from envs.core.logged import LoggedDecisions
+    from envs.core.one_step import OneStepRows
 
 W = TypeVar("W", contravariant=True)
 
@@ -160,3 +161,6 @@ class Decision:
     spend_kpi: str | None = None
     kpis: tuple[Kpi, ...]
     ratios: tuple[Ratio, ...]
+    # the log's rows where every decision stands alone, so that the log alone can judge a policy;
+    # None where decisions follow each other, or were auctions
+    one_step: Callable[[LogTable], OneStepRows] | None = None

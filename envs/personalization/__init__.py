@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from envs.core.log import LogTable
+    from envs.core.one_step import OneStepRows
 
 
 def _generate(preset: str, days: int, rng: Generator) -> pa.Table:
@@ -46,6 +47,12 @@ def _settle(log: LogTable, settings: PersonalizationSettings) -> Personalization
     from envs.personalization.fit import settle
 
     return settle(log, settings)
+
+
+def _one_step(log: LogTable) -> OneStepRows:
+    from envs.personalization.one_step import one_step_rows
+
+    return one_step_rows(log)
 
 
 def _anchored(
@@ -108,4 +115,5 @@ DECISION = Decision(
         Ratio("Value per item", "value", "impressions", "currency", "value / items shown"),
         Ratio("Items per visitor", "impressions", "visits", "", "items shown / visitors"),
     ),
+    one_step=_one_step,
 )

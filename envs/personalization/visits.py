@@ -116,7 +116,7 @@ def gather(log: LogTable) -> Gathered:
     columns, notes = kept_columns(log, log.names)
     columns = outcomes_apart(columns)
     context = [c for c in _context_names(log) if not c.startswith(ITEM_PREFIX)]
-    ids, item = _numbered_items(columns["action_id"])
+    ids, item = numbered_items(columns["action_id"])
     day, judged_from, split = _days(log, columns)
     earlier, later = day < split, day >= split
     problems = [
@@ -144,7 +144,7 @@ def gather(log: LogTable) -> Gathered:
         day=day,
         time=columns["timestamp"].astype(np.int64),
         pool=pool.astype(np.int32),
-        pool_items=_pool_items(pool, item, len(pools), len(ids)) if "pool_id" in columns else None,
+        pool_items=pool_items(pool, item, len(pools), len(ids)) if "pool_id" in columns else None,
         page=slates.page if slates.one_choice else None,
     )
     notes += slates.notes()
@@ -197,7 +197,8 @@ def kept_columns(log: LogTable, names: Sequence[str]) -> tuple[dict[str, NDArray
     return {name: np.concatenate([part[name] for part in parts]) for name in names}, [note]
 
 
-def _numbered_items(names: Texts) -> tuple[tuple[str, ...], Ints]:
+def numbered_items(names: Texts) -> tuple[tuple[str, ...], Ints]:
+    """The items' ids in their order, 2 before 10, and every row's number `[M]` among them."""
     found, item = np.unique(names.astype(str), return_inverse=True)
     try:
         order = np.argsort(found.astype(np.int64), kind="stable")  # 2 before 10
@@ -280,7 +281,7 @@ def _catalogue(columns: dict[str, NDArray[Any]], ids: tuple[str, ...], item: Int
     return Catalogue(ids, encoder.encoded(cells, len(ids)).astype(np.float64), category, clickbait)
 
 
-def _pool_items(pool: NDArray[Any], item: Ints, pools: int, items: int) -> Bools:
+def pool_items(pool: NDArray[Any], item: Ints, pools: int, items: int) -> Bools:
     """An item is eligible wherever its pool ever showed it, before or after the split."""
     eligible = np.zeros((pools, items), np.bool_)
     eligible[pool, item] = True

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ppo_marketing.evaluation import Judgement
     from ppo_marketing.gate import Verdict
     from ppo_marketing.guardrails import Interventions
+    from ppo_marketing.jobs import JudgedByLog
     from ppo_marketing.progress import Reporter
 
 
@@ -84,4 +85,22 @@ def show_verdict(verdict: Verdict) -> None:
     print_table(report.verdict_table(verdict))
     typer.echo(gate.sentence(verdict))
     for line in gate.advice(verdict.findings):
+        typer.echo(f"  {line}")
+
+
+def show_off_policy(judged: JudgedByLog, json: bool) -> None:
+    """Print every estimator beside the others, what they rest on, and what the log cannot say."""
+    from ppo_marketing import report_off_policy
+
+    if json:
+        show(True, judged.as_dict(), "")
+        return
+    found = judged.report
+    title = f"{judged.policy}, judged by {judged.log.source} alone"
+    print_table(report_off_policy.estimates_table(found, title))
+    print_table(report_off_policy.diagnostics_table(found))
+    if found.calibration is not None:
+        print_table(report_off_policy.calibration_table(found.calibration))
+    typer.echo(f"\n{report_off_policy.sentence(found)}")
+    for line in report_off_policy.remarks(found, judged.notes):
         typer.echo(f"  {line}")

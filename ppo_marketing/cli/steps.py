@@ -23,7 +23,7 @@ from ppo_marketing.cli.options import (
     log_flags,
     named_values,
 )
-from ppo_marketing.cli.show import print_table, reporter, show, show_judgement
+from ppo_marketing.cli.show import print_table, reporter, show, show_judgement, show_off_policy
 
 
 def generate(
@@ -159,8 +159,22 @@ def train(
 
 def evaluate(
     decision: DecisionName,
-    calibration: Annotated[Path, typer.Option(help="The folder that `calibrate` wrote.")],
-    policy: Annotated[Path, typer.Option(help="The folder that `train` wrote.")],
+    policy: Annotated[
+        Path,
+        typer.Option(
+            help="The folder that `train` wrote; with --log a CSV or Parquet of probabilities, a "
+            "row for each of the log's and a column for each action, or `uniform`."
+        ),
+    ],
+    calibration: Annotated[
+        Path | None, typer.Option(help="The folder that `calibrate` wrote: simulators judge.")
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="A log that judges alone, without any simulator.")
+    ] = None,
+    columns: Columns = None,
+    reader: ReaderName = None,
+    reader_option: ReaderOption = None,
     champion: Annotated[
         Path | None,
         typer.Option(help="The folder of the policy that runs today: what would change?"),
@@ -171,17 +185,31 @@ def evaluate(
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Judge a policy on days never seen, beside ceiling, floor and every tuned rule."""
+    """Judge a policy on days never seen, beside ceiling, floor and every tuned rule.
+
+    Or, with --log, by what a log alone says of it: every estimator beside the others.
+    """
     from ppo_marketing import jobs
 
+    if (calibration is None) == (log is None):
+        raise typer.BadParameter(
+            "give --calibration FOLDER, and simulators judge a trained policy; or --log FILE, and "
+            "that log alone judges a table of probabilities"
+        )
+    if log is not None and champion is not None:
+        raise typer.BadParameter("--champion is compared in a simulator: give --calibration too")
     config = config_from(
         config_file,
         decision=decision,
         seed=seed,
         output=output,
+        log=log_flags(log, columns, reader, reader_option),
         evaluation={"episodes": episodes},
     )
     card = jobs.decision_named(config.decision)
+    if calibration is None:
+        show_off_policy(jobs.evaluate_on_log(card, policy, config, reporter()), json)
+        return
     judged = jobs.evaluate_only(card, calibration, policy, config, reporter(), champion)
     show_judgement(judged.judgement, judged.verdict, card, json, judged.drift, judged.interventions)
 

@@ -63,7 +63,7 @@ def _write_sample(decision: Decision, preset: str, days: int, seed: int, path: P
 
 def validate(decision: Decision, section: LogSection, project: Path) -> dict[str, Any]:
     """Read a log whole and say what it holds."""
-    log = pipeline.read(decision, section, _cache(project))
+    log = pipeline.read(decision, section, cache_of(project))
     return {
         "source": log.source,
         "sha256": log.sha256,
@@ -90,10 +90,11 @@ def prepare(decision: Decision, config: RunConfig, reporter: Reporter) -> Prepar
             stage.reach(1, f"{rows:,} rows")
         section = section.model_copy(update={"path": path})
     with reporter.stage("validating the log") as stage:
-        log = pipeline.read(decision, section, _cache(config.project))
+        log = pipeline.read(decision, section, cache_of(config.project))
         stage.reach(1, f"{log.rows:,} rows")
     return Prepared(decision.name, log, pipeline.settle(decision, log, settings))
 
 
-def _cache(project: Path) -> Path:
+def cache_of(project: Path) -> Path:
+    """Where logs that were read are kept."""
     return project / "data" / "cache"
