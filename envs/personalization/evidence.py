@@ -174,11 +174,13 @@ def unsupported_mass(
     return float(np.average(thin, weights=later.weight))
 
 
-def context_cells(x: NDArray[np.float32]) -> Callable[[NDArray[np.float32]], NDArray[np.int64]]:
-    """What cuts contexts `[n, D]` into eight cells, by the signs of their leading components."""
+def context_cells(
+    x: NDArray[np.float32], bits: int = CELL_BITS
+) -> Callable[[NDArray[np.float32]], NDArray[np.int64]]:
+    """What cuts contexts `[n, D]` into 2^bits cells, by the signs of their leading components."""
     centre = x.mean(axis=0)
     covariance = np.atleast_2d(np.cov(x - centre, rowvar=False))
-    leading = np.linalg.eigh(covariance)[1][:, ::-1][:, :CELL_BITS]
+    leading = np.linalg.eigh(covariance)[1][:, ::-1][:, :bits]
 
     def cell_of(rows: NDArray[np.float32]) -> NDArray[np.int64]:
         above = (rows - centre) @ leading > 0

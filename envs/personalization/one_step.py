@@ -9,7 +9,7 @@ from envs.core.one_step import OneStepRows
 from envs.personalization.coherence import incoherent_propensities
 from envs.personalization.columns import codes, column_or
 from envs.personalization.encoding import fit_encoder
-from envs.personalization.evidence import context_cells
+from envs.personalization.evidence import CELL_BITS, LEAST_CELL_ROWS, context_cells
 from envs.personalization.leaks import leaking_columns
 from envs.personalization.log import ITEM_PREFIX
 from envs.personalization.visits import numbered_items, outcomes_apart, pool_items
@@ -20,7 +20,8 @@ _ROW = "row of the log"  # no name of a column that a file could have by chance
 def one_step_rows(log: LogTable) -> OneStepRows:
     """Every item shown; its position, on a page of several, is part of the context.
 
-    Cells are those of the gate: contexts told apart by their leading components.
+    Cells are the gate's, eight contexts told apart by their leading components, or fewer where a
+    log that chose evenly would leave them thin: `cell_bits`.
 
     Raises:
         ValueError: rows do not stand alone, or the log contradicts itself; all reasons are listed.
@@ -49,6 +50,7 @@ def one_step_rows(log: LogTable) -> OneStepRows:
     encoder = fit_encoder(columns, context)
     x = encoder.encoded(columns, len(item))
     place = codes(column_or(columns, "position", 1.0))
+    weight = column_or(columns, "impressions", 1.0)
     eligible = None
     if "pool_id" in columns:
         pool = codes(columns["pool_id"])
@@ -60,10 +62,19 @@ def one_step_rows(log: LogTable) -> OneStepRows:
         reward=columns["reward"],
         propensity=columns.get("propensity"),
         unit=codes(columns["unit_id"]).astype(np.int64),
-        weight=column_or(columns, "impressions", 1.0),
+        weight=weight,
         # P(item | context, position): the first place is what the others are compared with.
         context=np.concatenate([x, np.eye(place.max() + 1, dtype=np.float32)[place][:, 1:]], 1),
-        cell=context_cells(x)(x),
+        cell=context_cells(x, cell_bits(float(weight.sum()), len(actions)))(x),
         eligible=eligible,
         notes=log.notes,
     )
+
+
+def cell_bits(impressions: float, actions: int) -> int:
+    """The most bits b, up to the gate's, with impressions / (2^b actions) twice what is thin.
+
+    Finer cells would call thin what the log holds plenty of: the slicing's fault, not the log's.
+    """
+    fits = impressions / (2 * LEAST_CELL_ROWS * actions)
+    return min(CELL_BITS, max(0, int(np.floor(np.log2(fits)))))

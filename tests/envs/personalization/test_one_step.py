@@ -11,7 +11,7 @@ import pytest
 from envs.core.log import read_log
 from envs.core.one_step import OneStepRows
 from envs.personalization.log import VISITS
-from envs.personalization.one_step import one_step_rows
+from envs.personalization.one_step import cell_bits, one_step_rows
 
 
 def visits(rows: int = 400) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def test_every_row_is_there_with_its_unit_and_its_context_encoded(tmp_path: Path
     assert rows.propensity is not None
     assert rows.context.shape == (400, 3)
     assert np.corrcoef(rows.context[:, 0], log["age"])[0, 1] == pytest.approx(1.0)
-    assert rows.cell.max() < 8
+    assert np.unique(rows.cell).tolist() == [0, 1]
 
 
 def test_what_describes_the_item_tells_the_propensities_nothing(tmp_path: Path) -> None:
@@ -95,3 +95,11 @@ def test_rows_that_follow_each_other_and_context_from_later_are_refused_at_once(
         read(tmp_path, log)
     assert "spend differs from" in str(refused.value)
     assert "--calibration" in str(refused.value)
+
+
+def test_cells_are_as_many_as_an_even_log_would_fill_twice_over() -> None:
+    assert cell_bits(20 * 60 * 8, 20) == 3
+    assert cell_bits(20 * 60 * 8 - 1, 20) == 2
+    assert cell_bits(10_000, 80) == 1
+    assert cell_bits(100, 80) == 0
+    assert cell_bits(1e9, 2) == 3
