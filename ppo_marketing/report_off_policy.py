@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from ppo_marketing.ope.battery import Estimated, OffPolicyReport
-from ppo_marketing.ope.estimators import UNBIASED
+from ppo_marketing.ope.estimators import UNBIASED, Replay
 from ppo_marketing.ope.intervals import Interval
 from ppo_marketing.ope.propensity import Reliability
 
@@ -19,6 +19,8 @@ FOOTNOTE = (
     f"{MARK} of what the estimator estimates: the policy's value only where its model is right, or "
     "its shrinking takes nothing"
 )
+
+_UNMARKED = {UNBIASED, Replay().assumes}
 
 
 def sentence(report: OffPolicyReport) -> str:
@@ -119,7 +121,7 @@ def _estimates(report: OffPolicyReport) -> Rows:
 
 
 def _estimate(row: Estimated, name: str, family: str, report: OffPolicyReport) -> tuple[str, ...]:
-    mark = "" if row.assumes == UNBIASED or row is report.logging else f" {MARK}"
+    mark = "" if row.assumes in _UNMARKED or row is report.logging else f" {MARK}"
     bounded = (_interval(row.bernstein, mark),) if _any_bernstein(report) else ()
     return (name, family, _digits(row.value), _interval(row.bootstrap, mark), *bounded)
 
