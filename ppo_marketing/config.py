@@ -28,6 +28,7 @@ from ppo_marketing.errors import UserError, closest, meant
 from ppo_marketing.gate import GateRules
 from ppo_marketing.guardrails.section import ChoicesSection, GuardrailsSection
 from ppo_marketing.ppo.constraint import PIDLagrangian
+from ppo_marketing.releases import ReleaseRules
 from ppo_marketing.special_ads import SpecialAdCategory
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -112,6 +113,8 @@ class RunConfig(BaseSettings):
     """What a policy must show before it may be released: the defaults, or stricter."""
     drift: DriftBounds = DriftBounds()
     """How much a challenger may change of what the champion does (`evaluate --champion`)."""
+    release: ReleaseRules = ReleaseRules()
+    """Who must agree before a policy is released: {four_eyes: true, approvers: [Ada, Grace]}."""
     accept_failed_fidelity: str | None = None
     """The reason for training on a simulator that failed its checks; recorded with the run."""
 

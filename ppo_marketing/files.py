@@ -30,10 +30,11 @@ def made(folder: Path) -> Path:
 
 
 @contextmanager
-def held_alone(folder: Path) -> Iterator[None]:
+def held_alone(folder: Path, otherwise: str = "choose another --output") -> Iterator[None]:
     """Make `folder` and keep other jobs out of it; the system lets go of it when a job is killed.
 
-    Raises AlreadyRunning where another job has it, and as `made` does.
+    Raises AlreadyRunning where another job has it, with what can be done `otherwise`, and as `made`
+    does.
     """
     descriptor = os.open(made(folder), os.O_RDONLY)
     try:
@@ -41,8 +42,7 @@ def held_alone(folder: Path) -> Iterator[None]:
         yield
     except BlockingIOError as error:
         raise AlreadyRunning(
-            f"another job is writing to {folder}: wait until it has finished, or choose another "
-            "--output"
+            f"another job is writing to {folder}: wait until it has finished, or {otherwise}"
         ) from error
     finally:
         os.close(descriptor)

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from ppo_marketing.cli import experiment
+from ppo_marketing.cli import experiment, releases
 from ppo_marketing.cli.fair import fairness
 from ppo_marketing.cli.line import demo, run
 from ppo_marketing.cli.search import compare, tune
@@ -47,7 +47,10 @@ for command in (
     fairness,
 ):
     app.command()(command)
+for release in (releases.approve, releases.promote, releases.rollback, releases.champion):
+    app.command()(release)
 app.add_typer(experiment.app, name="experiment")
+app.add_typer(releases.audit, name="audit")
 
 STOPPED = "stopped; what had been saved is kept, and the same command goes on from it"
 

@@ -117,7 +117,7 @@ def evaluate(
     run.json("evidence", record)
     keep_verdict(
         config.output, decision.name, audit, config.gate,
-        policy=policy_folder, data_sha256=calibration.data_sha256,
+        policy=policy_folder, data_sha256=calibration.data_sha256, release=config.release,
     )  # fmt: skip
     run.metrics(_headline(judgement), config.training.total_steps)
     for name, said in verdict_tags(verdict).items():

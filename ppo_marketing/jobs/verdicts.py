@@ -12,6 +12,7 @@ from ppo_marketing.errors import GateNotPassed, IntegrityError, UserError
 from ppo_marketing.files import folder_sha256, read_json
 from ppo_marketing.gate import Audit, GateRules, Verdict, judge, sentence
 from ppo_marketing.jobs.folder import write_json
+from ppo_marketing.releases import ReleaseRules
 
 FILE = "verdict.json"
 
@@ -26,6 +27,7 @@ class Audited(NamedTuple):
     policy_sha256: str
     data_sha256: str
     sha256: str
+    release: ReleaseRules
 
     @property
     def verdict(self) -> Verdict:
@@ -41,14 +43,19 @@ def keep_verdict(
     *,
     policy: Path,
     data_sha256: str,
+    release: ReleaseRules | None = None,
 ) -> None:
-    """Write the audit, the rules and their verdict to `folder`, with a hash over all of it."""
+    """Write the audit, the rules and their verdict to `folder`, with a hash over all of it.
+
+    `release` says who must agree before the policy is released.
+    """
     content = {
         "decision": decision,
         "policy": str(policy.resolve()),
         "policy_sha256": folder_sha256(policy, "policy.json"),
         "data_sha256": data_sha256,
         "rules": asdict(rules),
+        "release": asdict(release or ReleaseRules()),
         "audit": asdict(audit),
         "verdict": judge(audit, rules).as_dict(),
     }
@@ -81,9 +88,14 @@ def kept_verdict(folder: Path) -> Audited:
         policy_sha256=content["policy_sha256"],
         data_sha256=content["data_sha256"],
         sha256=written,
+        release=_release_rules(content.get("release", {})),
     )
     _require_same_policy(found)
     return found
+
+
+def _release_rules(values: dict[str, Any]) -> ReleaseRules:
+    return ReleaseRules(**{**values, "approvers": tuple(values.get("approvers", ()))})
 
 
 def _require_same_policy(found: Audited) -> None:

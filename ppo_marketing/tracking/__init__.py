@@ -4,8 +4,9 @@ MLflow is imported when a tracker is opened, since that takes seconds. No run is
 and no global address is set: the handle is passed.
 """
 
+from ppo_marketing.tracking.registry import Registry
 from ppo_marketing.tracking.run import Run
-from ppo_marketing.tracking.store import ui_command
+from ppo_marketing.tracking.store import has_store, ui_command
 from ppo_marketing.tracking.tracker import Tracker, open_tracker
 
-__all__ = ["Run", "Tracker", "open_tracker", "ui_command"]
+__all__ = ["Registry", "Run", "Tracker", "has_store", "open_tracker", "ui_command"]

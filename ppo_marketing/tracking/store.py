@@ -73,6 +73,12 @@ def store_in(folder: Path, environment: Mapping[str, str]) -> Store:
     return Store(uri, root.as_uri(), Path(path).absolute() if in_a_file else None)
 
 
+def has_store(folder: Path) -> bool:
+    """Whether the project's store is there already, so that who only reads sets none up."""
+    database = store_in(folder, os.environ).database
+    return database is None or database.exists()
+
+
 def ui_command(folder: Path) -> str:
     """Return the one shell line that opens the recorded runs in a browser.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ppo_marketing.errors import Interrupted, PpoMarketingError, UserError
+from ppo_marketing.tracking.registry import Registry
 from ppo_marketing.tracking.run import Run
 from ppo_marketing.tracking.store import (
     SQLITE,
@@ -120,6 +121,11 @@ class Tracker:
             self._close_after(run, error)
             raise
         patiently(self._store, lambda: self._client.set_terminated(run.id, "FINISHED"))
+
+    @property
+    def registry(self) -> Registry:
+        """The model registry of the same store."""
+        return Registry(self._client, self._store)
 
     def close_orphans(self) -> list[str]:
         """Set runs of this machine whose process is gone to KILLED, and return their ids.

@@ -1,0 +1,152 @@
+"""The audit trail and the registry, opened together, and how the second follows the first.
+
+The line is the release. What comes after it (tags, the alias, the mark that all is done) can be
+done any number of times, so whichever command opens the book next finishes what a kill cut short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from ppo_marketing import audit_trail
+from ppo_marketing.audit_trail import Action, Anchor, Entry, Line, anchor_from, cut_off, head
+from ppo_marketing.errors import IntegrityError
+from ppo_marketing.files import held_alone
+from ppo_marketing.releases import ReleaseRules, Standing, standing, utc_text
+from ppo_marketing.tracking import Registry, open_tracker
+
+HEAD = "audit.head"
+"""The tag of a version with the head of the trail as it was: what a cut tail is held against."""
+DONE = "release.sha256"
+"""The tag, set last, with the hash of the line whose release is complete."""
+
+
+class Desk(NamedTuple):
+    """Where and by whom something is released: the project, the account, the moment, the rules."""
+
+    project: Path
+    actor: str
+    now: datetime
+    rules: ReleaseRules = ReleaseRules()
+
+    @property
+    def trail(self) -> Path:
+        """The project's audit trail."""
+        return self.project / "data" / "releases" / "audit.jsonl"
+
+    def entry(self, action: Action, **values: object) -> Entry:
+        """What is recorded of an action at this desk."""
+        said = {"time": utc_text(self.now), "actor": self.actor, "action": action, **values}
+        return Entry(**said)  # type: ignore[arg-type] # checked when it is read back
+
+
+@dataclass
+class Book:
+    """The trail's lines and the registry, while no other job may write to them."""
+
+    desk: Desk
+    registry: Registry
+    lines: tuple[Line, ...]
+
+    @property
+    def head(self) -> str:
+        """The trail's head."""
+        return head(self.lines)
+
+    def standing(self, decision: str) -> Standing | None:
+        """What is released of a decision."""
+        return standing(self.lines, decision)
+
+    def record(self, entry: Entry) -> Line:
+        """Append a line to the trail."""
+        line = audit_trail.append(self.desk.trail, entry)
+        self.lines = (*self.lines, line)
+        return line
+
+    def finished(self, now: Standing) -> bool:
+        """Whether all that follows from the line of a release was done."""
+        number = _number(now.champion)
+        return self.registry.version(now.since.decision, number).tags.get(DONE) == now.since.sha256
+
+    def finish(self, decision: str) -> Standing:
+        """Let the registry follow the trail: tags, alias, head, and last the mark that it did."""
+        now = self.standing(decision)
+        assert now is not None
+        number = _number(now.champion)
+        self.registry.tag(decision, number, evidence_tags(now.champion))
+        self.registry.set_champion(decision, number)
+        self.registry.tag(decision, number, {HEAD: self.head, DONE: now.since.sha256})
+        return now
+
+
+@contextmanager
+def opened(desk: Desk) -> Iterator[Book]:
+    """Hold trail and registry alone, verified against each other.
+
+    Raises:
+        AlreadyRunning: another job releases something.
+        IntegrityError: the trail is not what was written, or its end was cut off.
+    """
+    with held_alone(desk.trail.parent, "try again in a minute"):
+        registry = open_tracker(desk.project).registry
+        lines = audit_trail.read_trail(desk.trail)
+        require_anchored(lines, anchors(registry), desk.trail)
+        yield Book(desk, registry, lines)
+
+
+def anchors(registry: Registry) -> tuple[Anchor, ...]:
+    """The heads that the registry's versions were tagged with.
+
+    Raises IntegrityError where a tag is none.
+    """
+    found = []
+    for version in registry.everything():
+        if HEAD not in version.tags:
+            continue
+        where = f"version {version.number} of {version.model}"
+        anchor = anchor_from(version.tags[HEAD], where)
+        if anchor is None:
+            raise IntegrityError(f"the tag {HEAD} of {where} is no head of a trail: it was changed")
+        found.append(anchor)
+    return tuple(found)
+
+
+def require_anchored(lines: Sequence[Line], kept: Sequence[Anchor], trail: Path) -> None:
+    """Raise IntegrityError where a trail lacks a line that was known elsewhere."""
+    problems = cut_off(lines, kept)
+    if problems:
+        listed = "\n  ".join(problems)
+        raise IntegrityError(
+            f"the audit trail {trail} is not the one that versions were released by:\n  {listed}\n"
+            "Restore it from a copy; nothing is released on it"
+        )
+
+
+def evidence_tags(release: Line) -> dict[str, str]:
+    """How a version is marked with what it was released by."""
+    overridden = release.action is Action.OVERRIDE
+    return {
+        "data.sha256": release.data_sha256,
+        "verdict.sha256": release.verdict_sha256,
+        "gate.verdict": release.verdict,
+        "gate.reasons": ", ".join(release.reasons) or "none",
+        "override.reason": release.reason if overridden else "none",
+        "override.approver": release.approver if overridden else "none",
+        "override.expires": str(release.expires) if overridden else "none",
+    }
+
+
+def as_values(line: Line) -> dict[str, object]:
+    """A line as plain values, for JSON."""
+    return {**asdict(line), "action": str(line.action)}
+
+
+def _number(release: Line) -> int:
+    if release.to_version is None:
+        raise IntegrityError(f"line {release.sequence} of the audit trail releases no version")
+    return release.to_version

@@ -1,0 +1,232 @@
+"""Approving, promoting and rolling back: each is one line of the audit trail, then the registry.
+
+    verdict judged again -> approval -> version registered -> LINE -> tags -> alias -> done
+
+A kill before the line leaves at most a version that nobody is shown; a kill after it leaves a
+release that the next command finishes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ppo_marketing.audit_trail import Action, Line
+from ppo_marketing.errors import GateNotPassed, Refused, UserError
+from ppo_marketing.gate import Verdict, advice, sentence
+from ppo_marketing.jobs.release_book import HEAD, Book, Desk, opened
+from ppo_marketing.jobs.verdicts import Audited, kept_verdict, verdict_tags
+from ppo_marketing.releases import (
+    Override,
+    Standing,
+    require_approval,
+    require_in_force,
+    required,
+    same_release,
+)
+from ppo_marketing.tracking.registry import CHAMPION, Version
+
+
+@dataclass(frozen=True)
+class Released:
+    """What a command did: the line it stands by, the trail's head, and what else is to be said.
+
+    `new` is False where nothing was recorded, since it had been done before.
+    """
+
+    line: Line
+    head: str
+    new: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def approve(run_folder: Path, desk: Desk, *, approver: str | None, reason: str = "") -> Released:
+    """`approve`: record that a person agrees to the release of this very policy.
+
+    It becomes the challenger. Raises Refused where `approver` is not among those who may, and as
+    `kept_verdict`.
+    """
+    audited = kept_verdict(run_folder)
+    name = _named(approver)
+    audited.release.stricter(desk.rules).require_may_approve(name)
+    verdict = audited.verdict
+    with opened(desk) as book:
+        before = book.standing(audited.decision)
+        version = _registered(book, audited, verdict)
+        if before is None or before.champion.to_version != version.number:
+            book.registry.set_challenger(audited.decision, version.number)
+        line = book.record(
+            desk.entry(
+                Action.APPROVE,
+                approver=name,
+                reason=reason.strip() or sentence(verdict),
+                to_version=version.number,
+                **_evidence(audited, verdict),
+            )
+        )
+        book.registry.tag(audited.decision, version.number, {HEAD: book.head})
+        refused = "" if verdict.passed else "its verdict did not pass: promote takes an override"
+        return Released(line, book.head, notes=(refused,) if refused else ())
+
+
+def promote(
+    run_folder: Path, desk: Desk, *, approver: str | None, override: Override | None = None
+) -> Released:
+    """`promote`: make a judged policy the champion.
+
+    Raises:
+        GateNotPassed: its verdict, judged again by the rules it was kept with, did not pass, and
+            there is no override.
+        Refused: an approval is missing, or the override is by somebody who may not give one.
+        UserError: an override of a verdict that passed; a policy that this store does not hold.
+        IntegrityError: verdict, policy, stored model or audit trail is not what was written.
+        AlreadyRunning: another job releases something.
+    """
+    audited = kept_verdict(run_folder)
+    verdict = audited.verdict
+    _require_passed_or(override, verdict)
+    name = _named(approver)
+    rules = audited.release.stricter(desk.rules)
+    if override is not None:
+        rules.require_may_approve(override.approver)
+    decision = audited.decision
+    with opened(desk) as book:
+        before = book.standing(decision)
+        if before is not None and same_release(before.champion, audited.policy_sha256, override):
+            return _again(book, before)
+        require_approval(book.lines, decision, audited.policy_sha256, name, rules, desk.now)
+        version = _registered(book, audited, verdict)
+        book.registry.require_untouched(version)
+        notes = _moved(book, before)
+        line = book.record(
+            desk.entry(
+                Action.PROMOTE if override is None else Action.OVERRIDE,
+                approver=name,
+                reason=sentence(verdict) if override is None else override.reason,
+                expires=None if override is None else override.expires.isoformat(),
+                from_version=None if before is None else before.champion.to_version,
+                to_version=version.number,
+                **_evidence(audited, verdict),
+            )
+        )
+        book.finish(decision)
+        return Released(line, book.head, notes=notes)
+
+
+def rollback(decision: str, desk: Desk, *, approver: str | None, reason: str | None) -> Released:
+    """`rollback`: the champion before this one is champion again.
+
+    A rollback that was recorded and then cut short is finished, not done twice.
+
+    Raises:
+        Refused: there is no earlier champion, or its override has expired.
+        UserError: nothing was ever released; the approver's name or the reason is missing.
+        IntegrityError, AlreadyRunning: as `promote`.
+    """
+    required(approver=approver, reason=reason)
+    assert approver is not None
+    assert reason is not None
+    with opened(desk) as book:
+        before = book.standing(decision)
+        if before is None:
+            raise UserError(f"nothing of {decision} was released: there is nothing to roll back")
+        if before.since.action is Action.ROLLBACK and not book.finished(before):
+            return _again(book, before)
+        if not before.earlier:
+            raise Refused(
+                f"version {before.champion.to_version} of {decision} is the first champion: there "
+                "is none to go back to. Stop it where it is served, or promote another policy"
+            )
+        target = before.earlier[0]
+        require_in_force(target, desk.now)
+        assert target.to_version is not None
+        book.registry.require_untouched(book.registry.version(decision, target.to_version))
+        notes = _moved(book, before)
+        line = book.record(
+            desk.entry(
+                Action.ROLLBACK,
+                approver=approver.strip(),
+                reason=reason.strip(),
+                decision=decision,
+                from_version=before.champion.to_version,
+                to_version=target.to_version,
+                policy_sha256=target.policy_sha256,
+                data_sha256=target.data_sha256,
+                verdict_sha256=target.verdict_sha256,
+                verdict=target.verdict,
+                reasons=target.reasons,
+                expires=target.expires,
+            )
+        )
+        book.finish(decision)
+        return Released(line, book.head, notes=notes)
+
+
+def _named(approver: str | None) -> str:
+    required(approver=approver)
+    assert approver is not None
+    return approver.strip()
+
+
+def _require_passed_or(override: Override | None, verdict: Verdict) -> None:
+    if verdict.passed and override is not None:
+        raise UserError(
+            "the gate is passed: there is nothing to override. Leave --override and --expires out"
+        )
+    if not verdict.passed and override is None:
+        listed = "".join(f"\n  {line}" for line in advice(verdict.findings))
+        raise GateNotPassed(
+            f"{sentence(verdict)} Nothing was released.{listed}\nWhoever answers for releasing it "
+            "all the same says so by name, for a time: --override REASON --approver NAME "
+            "--expires YYYY-MM-DD; the record keeps all three"
+        )
+
+
+def _registered(book: Book, audited: Audited, verdict: Verdict) -> Version:
+    policy = book.registry.logged_policy(audited.decision, audited.policy)
+    run = policy.run_tags
+    tags = {
+        "git.commit": run.get("mlflow.source.git.commit", "unknown"),
+        "git.dirty": run.get("mlflow.source.git.dirty", "unknown"),
+        "config.sha256": run.get("config.sha256", "unknown"),
+        "data.sha256": audited.data_sha256,
+        "verdict.sha256": audited.sha256,
+        **verdict_tags(verdict),
+    }
+    return book.registry.register(audited.decision, policy, audited.policy_sha256, tags)
+
+
+def _evidence(audited: Audited, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "decision": audited.decision,
+        "policy_sha256": audited.policy_sha256,
+        "data_sha256": audited.data_sha256,
+        "verdict_sha256": audited.sha256,
+        "verdict": "passed" if verdict.passed else "refused",
+        "reasons": tuple(sorted(str(reason) for reason in verdict.reasons)),
+    }
+
+
+def _again(book: Book, before: Standing) -> Released:
+    """What was recorded before is finished, if it was cut short, and not recorded twice."""
+    decision, number = before.since.decision, before.champion.to_version
+    if not book.finished(before):
+        book.finish(decision)
+        said = f"what was recorded on {before.since.time} had been cut short; it is finished now"
+    else:
+        said = f"version {number} has been the champion since {before.since.time}: nothing to do"
+    return Released(before.since, book.head, new=False, notes=(said, *_moved(book, before)))
+
+
+def _moved(book: Book, before: Standing | None) -> tuple[str, ...]:
+    """What to say of an alias that is not where the trail left it."""
+    if before is None or not book.finished(before):
+        return ()
+    named = book.registry.alias(before.since.decision, CHAMPION)
+    if named == before.champion.to_version:
+        return ()
+    return (
+        f"the alias {CHAMPION} named {'nothing' if named is None else f'version {named}'} instead "
+        f"of version {before.champion.to_version}: somebody moved it by hand",
+    )
