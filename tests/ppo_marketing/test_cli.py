@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -417,6 +418,46 @@ def test_another_training_in_the_same_folder_is_refused_and_nothing_is_lost(
     assert refused.returncode == 3
     assert "differs in training" in refused.stderr
     assert (tmp_path / "out" / "checkpoint.pt").read_bytes() == kept
+
+
+def test_a_refused_run_is_released_by_a_named_override_alone_and_on_the_record(
+    whole_line: tuple[Path, Any], tmp_path: Path
+) -> None:
+    folder, printed = whole_line
+    assert not printed["verdict"]["passed"], "nine days are too few"
+    (tmp_path / "mlruns").mkdir()
+    shutil.copy(folder / "mlruns" / "mlflow.db", tmp_path / "mlruns")
+
+    def released(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return call(*arguments, PPO_MARKETING_PROJECT=str(tmp_path))
+
+    refused = released("promote", folder / "out", "--approver", "Ada")
+    assert refused.returncode == 4
+    assert "too few events" in refused.stderr
+    nameless = released("promote", folder / "out", "--override", "a pilot")
+    assert nameless.returncode == 3
+    assert "--approver NAME is missing" in nameless.stderr
+    assert "--expires YYYY-MM-DD is missing" in nameless.stderr
+    assert found(released("champion", "bidding", "--json"))["champion"] is None
+
+    last = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
+    by_name = ("--override", "a pilot", "--approver", "Ada", "--expires", last)
+    done = found(released("promote", folder / "out", *by_name, "--json"))
+    assert (done["action"], done["approver"], done["expires"]) == ("override", "Ada", last)
+    now = released("champion", "bidding")
+    assert f"in force by override until {last}, given by Ada: a pilot" in now.stdout
+    assert done["head"] in now.stdout
+    verified = found(released("audit", "verify", "--head", done["head"], "--json"))
+    assert (verified["lines"], verified["heads_compared"]) == (1, 2)
+    first = released("rollback", "bidding", "--approver", "Ada", "--reason", "spend doubled")
+    assert first.returncode == 5
+    assert "is the first champion" in first.stderr
+
+    trail = tmp_path / "data" / "releases" / "audit.jsonl"
+    trail.write_bytes(trail.read_bytes().replace(b"a pilot", b"a plot!"))
+    changed = released("audit", "verify")
+    assert changed.returncode == 6
+    assert "line 1 was changed" in changed.stderr
 
 
 def test_the_command_after_a_search_is_quoted_and_carries_the_reason_it_needed() -> None:
