@@ -280,7 +280,11 @@ def _content(path: Path) -> bytes:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Hold the trail's lock file; the system lets go of it when a job is killed."""
-    descriptor = os.open(made(path.parent) / f".{path.name}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    lock = made(path.parent) / f".{path.name}.lock"
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise _unwritten(path, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -246,6 +246,16 @@ def test_a_full_disk_leaves_the_trail_as_it_was(
     assert path.read_bytes() == CONTENT
 
 
+def test_a_trail_that_cannot_be_written_is_said_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    (tmp_path / ".audit.jsonl.lock").mkdir()
+    with pytest.raises(PpoMarketingError, match="give this user the right to write it"):
+        append(path, FIRST)
+    path.mkdir()
+    with pytest.raises(PpoMarketingError, match="cannot be read"):
+        read_trail(path)
+
+
 def test_appends_from_many_processes_make_one_chain(tmp_path: Path) -> None:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
