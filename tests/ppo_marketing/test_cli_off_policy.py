@@ -138,6 +138,26 @@ def test_uniform_is_every_action_alike_and_a_log_that_can_say_gives_its_bound(
     assert shorthand["lift"]["low"] < shorthand["lift"]["value"]
 
 
+def test_by_the_logs_ids_under_the_teams_own_names_no_order_matters(
+    tmp_path: Path, visits: pd.DataFrame
+) -> None:
+    named = visits.rename(columns={"action_id": "banner"}).assign(decision=range(LOG_ROWS))
+    named.sample(frac=1, random_state=1).to_csv(tmp_path / "log.csv", index=False)
+    policy = greedy(visits, "p_").assign(decision=range(LOG_ROWS))
+    policy.sample(frac=1, random_state=2).to_csv(tmp_path / "policy.csv", index=False)
+    (tmp_path / "columns.yaml").write_text("action_id: banner\nimpression_id: decision\n")
+    report = found(
+        evaluate(
+            tmp_path, tmp_path / "log.csv", tmp_path / "policy.csv", "--json",
+            "--columns", str(tmp_path / "columns.yaml"),
+        )
+    )  # fmt: skip
+    place = [policy.columns.get_loc(f"p_{a}") for a in visits["action_id"]]
+    chosen = policy.to_numpy()[np.arange(LOG_ROWS), place]
+    expected = (chosen / visits["propensity"] * visits["reward"]).mean()
+    assert estimate(report, "IPS")["value"] == pytest.approx(expected)
+
+
 def test_without_propensities_they_are_estimated_labelled_and_their_calibration_shown(
     tmp_path: Path, visits: pd.DataFrame
 ) -> None:
