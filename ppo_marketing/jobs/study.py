@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from envs.core.forms import Form
 from ppo_marketing.constrained import mean_score
@@ -18,6 +18,7 @@ from ppo_marketing.rivals.table import RIVALS, Given
 from ppo_marketing.trial import Ground, Trial, perform
 
 Study = optuna.Study
+FrozenTrial = optuna.trial.FrozenTrial
 
 STUDY_NAME = "ppo"
 POINTS = 10

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from optuna.trial import FrozenTrial
 
 from envs.core.decision import Decision
 from ppo_marketing import pipeline
@@ -21,6 +20,7 @@ from ppo_marketing.jobs.comparing import ground_of, market_of
 from ppo_marketing.jobs.folder import tags, write_json
 from ppo_marketing.jobs.plan import FIXED_COST_S, own_form
 from ppo_marketing.jobs.study import (
+    FrozenTrial,
     Job,
     Study,
     TuningPlan,

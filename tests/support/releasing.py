@@ -34,6 +34,7 @@ SOUND = Audit(
     lift=LogLift("fitted Q evaluation", 6.0, 3.5, 30.0, "customer", 8000.0),
     positives=600.0,
     limit_excess=None,
+    drift=None,
     currency="EUR",
     not_applicable={},
 )
