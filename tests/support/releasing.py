@@ -15,7 +15,7 @@ from ppo_marketing.gate import Audit, GateRules, LogLift, Residual
 from ppo_marketing.jobs.release_book import Book, Desk, opened
 from ppo_marketing.jobs.verdicts import keep_verdict
 from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.ppo.checkpoint import save_policy
+from ppo_marketing.ppo.checkpoint import load_policy, save_policy
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.releases import ReleaseRules
 from ppo_marketing.tracking import open_tracker
@@ -45,7 +45,6 @@ def logged_policies(project: Path, number: int) -> list[Path]:
     """Folders of policies that runs of a new store in `project` logged."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        tracker = open_tracker(project)
         folders = []
         for seed in range(number):
             rng = np.random.default_rng(seed)
@@ -53,12 +52,18 @@ def logged_policies(project: Path, number: int) -> list[Path]:
             agent = Agent.create(observed, actions, PPOConfig(start="random", hidden=(4,)), rng)
             folder = project / "policies" / str(seed + 1)
             save_policy(agent, folder)
-            example = rng.normal(size=(2, 3)).astype(np.float32)
-            answer = agent.act(example, rng, deterministic=True)
-            with tracker.start(DECISION, f"run {seed}", params={"seed": seed}) as run:
-                run.policy(folder, observation_example=example, action_example=answer)
+            log_policy(project, folder)
             folders.append(folder)
     return folders
+
+
+def log_policy(project: Path, folder: Path) -> None:
+    """Let a run of the store in `project` log the policy in `folder`."""
+    rng = np.random.default_rng(0)
+    example = rng.normal(size=(2, 3)).astype(np.float32)
+    answer = load_policy(folder).act(example, rng, deterministic=True)
+    with open_tracker(project).start(DECISION, folder.name, params={"run": folder.name}) as run:
+        run.policy(folder, observation_example=example, action_example=answer)
 
 
 def copied(template: Path, project: Path) -> Path:

@@ -34,6 +34,7 @@ from tests.support.releasing import (
     copied,
     desk_at,
     judged,
+    log_policy,
     logged_policies,
     state,
 )
@@ -336,6 +337,24 @@ def test_stored_weights_that_changed_are_neither_promoted_nor_gone_back_to(
     finally:
         weights.write_bytes(sound)
     assert state(project)[:2] == (2, 2)
+
+
+def test_it_is_the_files_of_the_version_that_are_compared_not_those_of_a_twin(
+    project: Path, runs: list[Path], client: MlflowClient, template: Path
+) -> None:
+    for run in runs[:2]:
+        promote(run, desk_at(project), approver="Ada")
+    source = client.get_model_version(NAME, "1").source.removeprefix("file://")
+    log_policy(project, template / "policies" / "1")
+    configuration = Path(source) / "artifacts" / "policy" / "policy.json"
+    sound = configuration.read_bytes()
+    try:
+        configuration.write_bytes(sound + b" ")
+        with pytest.raises(IntegrityError, match="nothing is released from them"):
+            promote(runs[0], desk_at(project), approver="Ada")
+    finally:
+        configuration.write_bytes(sound)
+    assert state(project) == (2, 2, ["promote", "promote"])
 
 
 def test_two_releases_at_once_are_refused_and_the_champion_can_still_be_asked(
