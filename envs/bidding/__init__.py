@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from envs.bidding.decision_table import decision_table
 from envs.bidding.env import sample_settings, true_world
 from envs.bidding.fit import BiddingCalibration, fit, settle
 from envs.bidding.generator import PRESETS, generate_log
@@ -96,4 +97,5 @@ DECISION = Decision(
         Ratio("Spend per value", "spend", "value", "", "currency spent per currency of value"),
         Ratio("Cost per click", "spend", "clicks", "currency", "spend / realised clicks"),
     ),
+    decision_table=decision_table,
 )

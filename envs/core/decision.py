@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     # Cards are read by the command line's help, which should not wait for Arrow and DuckDB.
     import pyarrow as pa
 
+    from envs.core.decision_table import DecisionGrid
     from envs.core.fidelity import FidelityReport
     from envs.core.log import LogSchema, LogTable
     from envs.core.logged import LoggedDecisions
@@ -164,3 +165,6 @@ class Decision:
     # the log's rows where every decision stands alone, so that the log alone can judge a policy;
     # None where decisions follow each other, or were auctions
     one_step: Callable[[LogTable], OneStepRows] | None = None
+    # world -> the situations in which a policy is written out as a table; None where observations
+    # are too rich for one. Raises ValueError where a world has too many
+    decision_table: Callable[[Any], DecisionGrid] | None = None

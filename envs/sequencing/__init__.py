@@ -11,6 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from envs.core.decision import Calibration, Decision, Kpi, Ratio, Rule
+from envs.sequencing.decision_table import decision_table
 from envs.sequencing.env import sample_settings, true_world
 from envs.sequencing.generator import PRESETS
 from envs.sequencing.kernel import SequencingState
@@ -134,4 +135,5 @@ DECISION = Decision(
         Ratio("Unsubscribes per contact", "unsubscribes", "contacts", "", "withdrawals / contacts"),
         Ratio("Contacts per purchase", "contacts", "purchases", "", "contacts / purchases"),
     ),
+    decision_table=decision_table,
 )

@@ -13,6 +13,7 @@ from typing import NoReturn
 import typer
 
 from ppo_marketing.cli import experiment, releases
+from ppo_marketing.cli.exporting import export
 from ppo_marketing.cli.fair import fairness
 from ppo_marketing.cli.line import demo, run
 from ppo_marketing.cli.search import compare, tune
@@ -45,6 +46,7 @@ for command in (
     compare,
     tune,
     fairness,
+    export,
 ):
     app.command()(command)
 for release in (releases.approve, releases.promote, releases.rollback, releases.champion):
