@@ -81,8 +81,11 @@ def csv_bytes(
     """RFC 4180: CRLF, text quoted, numbers bare, nothing (not even quotes) for None.
 
     Raises:
-        UserError: as `text_of`.
+        UserError: as `text_of`, or a column's name is none that a spreadsheet leaves alone.
     """
+    wrong = [name for name in columns if would_run(name) or unusable(name) or not name]
+    if wrong:
+        raise UserError(f"columns cannot be named {', '.join(map(repr, wrong))}: use plain words")
     lines = [delimiter.join(_quoted(name, mode) for name in columns)]
     lines += [delimiter.join(_cell(row.get(name), mode) for name in columns) for row in rows]
     text = "".join(f"{line}\r\n" for line in lines)

@@ -10,7 +10,7 @@ import numpy as np
 
 from envs.core.decision_table import DecisionGrid
 from envs.core.world import Array
-from ppo_marketing.export.cells import csv_bytes
+from ppo_marketing.export.cells import csv_bytes, text_of
 from ppo_marketing.guardrails import Context, GuardrailLimits, apply
 from ppo_marketing.ppo.agent import Agent
 
@@ -55,7 +55,7 @@ def decision_table(
     rows = []
     for number in range(len(action)):
         row = {name: values[number] for name, values in lists.items()}
-        named = "|".join(f"{name}={row[name]}" for name in grid.columns)
+        named = "|".join(f"{name}={text_of(row[name])}" for name in grid.columns)
         rows.append({ID: named, **row})
     return DecisionTable(
         tuple(grid.columns), tuple(decided), grid.amounts, tuple(rows), grid.meaning, grid.notes

@@ -66,6 +66,27 @@ def opened(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     return manifest, contents
 
 
+def require_replaceable(folder: Path, kind: str) -> None:
+    """Refuse to put a sealed folder in the place of anything but an earlier one of its kind.
+
+    A damaged one may be replaced: writing it again is what mends it.
+
+    Raises:
+        UserError: something else is there.
+    """
+    if not (folder.exists() or folder.is_symlink()):
+        return
+    try:
+        found = json.loads((folder / MANIFEST).read_bytes())["kind"]
+    except (OSError, KeyError, TypeError, ValueError):
+        found = None
+    if found != kind or folder.is_symlink():
+        article = "an" if kind[0] in "aeiou" else "a"
+        raise UserError(
+            f"{folder} is there and not {article} {kind}: choose another --output, or move it away"
+        )
+
+
 def read_json_bytes(content: bytes, name: str) -> Any:
     """JSON without NaN or infinity; IntegrityError where it is anything else."""
 

@@ -20,10 +20,10 @@ from envs.core.settings import load_settings
 from envs.core.world import Array
 from ppo_marketing import pipeline
 from ppo_marketing.errors import IntegrityError, UserError
-from ppo_marketing.export.bundle import bundle_files
+from ppo_marketing.export.bundle import KIND, bundle_files
 from ppo_marketing.export.decision_table import DecisionTable, decision_table
 from ppo_marketing.export.model_card import as_markdown, model_card
-from ppo_marketing.export.sealed import as_json
+from ppo_marketing.export.sealed import as_json, require_replaceable
 from ppo_marketing.export.whole_folder import write_whole
 from ppo_marketing.files import held_alone, read_json
 from ppo_marketing.guardrails import GuardrailLimits, Support
@@ -109,6 +109,7 @@ def export_bundle(run: Path, output: Path, *, made_at: str, dry_run: bool) -> di
     Raises:
         As `exportable`, `bundle_files` and `write_whole`.
     """
+    require_replaceable(output, KIND)
     found = exportable(run)
     files = bundle_of(found, made_at)
     if not dry_run:
