@@ -32,6 +32,7 @@ SOUND = Audit(
     lift=LogLift("doubly robust", 6.0, 3.5, 30.0, "visitor", 8000.0),
     positives=600.0,
     limit_excess=None,
+    drift=None,
     currency="EUR",
     not_applicable={},
 )
