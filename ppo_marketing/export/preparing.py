@@ -108,8 +108,8 @@ def _cell_problem(target: Target, row: Row) -> str | None:
     for name, value in row.items():
         try:
             written = text_of(value)
-        except UserError as error:
-            return f"{name}: {error}"
+        except UserError:  # its message shows the value, which may be about a person
+            return f"{name} holds no text, finite number, date or nothing"
         if not isinstance(value, str):
             continue
         why = unusable(written)

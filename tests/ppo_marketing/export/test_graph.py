@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
+import onnx.external_data_helper
 import pytest
 
 from ppo_marketing.errors import IntegrityError, UserError
@@ -140,6 +142,15 @@ def test_constants_that_are_not_finite_are_named() -> None:
     broken = model.replace(weight[:4], np.float32("inf").tobytes(), 1)
     with pytest.raises(UserError, match="weight0"):
         require_finite_constants(broken)
+
+
+def test_constants_in_other_files_are_refused() -> None:
+    model = onnx.ModelProto()
+    model.ParseFromString(policy_graph(agent_of("choices")))
+    constant = model.graph.initializer[0]
+    onnx.external_data_helper.set_external_data(constant, "/etc/passwd")
+    with pytest.raises(UserError, match=f"in other files: {constant.name}"):
+        require_finite_constants(model.SerializeToString())
 
 
 def test_what_is_no_model_is_an_integrity_error() -> None:

@@ -143,6 +143,13 @@ def test_for_a_machine_formulas_are_refused_and_a_plus_is_told() -> None:
     assert any("begins like a formula" in said for said in found.report["warnings"])
 
 
+def test_a_value_that_is_none_for_a_cell_is_refused_without_being_shown() -> None:
+    (refused,) = prepared([*rows(a=1), {"id": "b", "bid": 1, "x": ["secret"]}]).report[
+        "refused_rows"
+    ]
+    assert refused["reason"] == "x holds no text, finite number, date or nothing"
+
+
 def test_for_a_spreadsheet_formulas_stay_since_they_will_be_escaped() -> None:
     found = prepared(rows(**{"=1+1": 1}), target=Plain(mode="spreadsheet"))
     assert [row["id"] for row in found.rows] == ["=1+1"]
