@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from envs.core.decision import Calibration, Decision
 from envs.core.settings import load_settings
 from envs.core.world import Array
 from ppo_marketing import pipeline
+from ppo_marketing.audit_trail import read_trail
+from ppo_marketing.config import PROJECT
 from ppo_marketing.errors import IntegrityError, UserError
 from ppo_marketing.export.bundle import KIND, bundle_files
 from ppo_marketing.export.decision_table import DecisionTable, decision_table
@@ -30,9 +33,11 @@ from ppo_marketing.guardrails import GuardrailLimits, Support
 from ppo_marketing.guardrails.section import GuardrailsSection
 from ppo_marketing.jobs.calibration import load_calibration
 from ppo_marketing.jobs.logs import decision_named
+from ppo_marketing.jobs.release_book import trail_of
 from ppo_marketing.jobs.verdicts import Audited, kept_verdict, require_passed
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy
+from ppo_marketing.releases import require_in_force, standing
 
 GOLDEN_ROWS = 64
 COPIES = 256
@@ -56,17 +61,31 @@ class Exportable(NamedTuple):
     without_table: str | None  # why there is none
 
 
-def require_releasable(run: Path) -> Audited:
-    """What permits the policy of a run to leave the house: today, its verdict.
+def require_releasable(run: Path, now: datetime) -> Audited:
+    """What permits the policy of a run to leave the house: its verdict, or its release by override.
 
     Raises:
         UserError: there is no verdict.
-        IntegrityError: the verdict or the policy is not what was judged.
-        GateNotPassed: a test refused the policy.
+        IntegrityError: the verdict, the policy or the audit trail is not what was written.
+        GateNotPassed: a test refused the policy, and it is not the champion by override.
+        Refused: it is, but the override has expired.
     """
     audited = kept_verdict(run)
-    require_passed(audited.verdict)
+    if audited.verdict.passed:
+        return audited
+    released = standing(read_trail(trail_of(_project_of(run))), audited.decision)
+    if released is None or released.champion.policy_sha256 != audited.policy_sha256:
+        require_passed(audited.verdict)
+    else:
+        require_in_force(released.champion, now)
     return audited
+
+
+def _project_of(run: Path) -> Path:
+    """The project that a run belongs to, as its configuration says."""
+    path = run / "config.yaml"
+    given = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return Path(given.get("project", PROJECT))
 
 
 def exportable(run: Path) -> Exportable:
@@ -75,7 +94,7 @@ def exportable(run: Path) -> Exportable:
     Raises:
         UserError: the folder is not a whole run. As `require_releasable` else.
     """
-    audited = require_releasable(run)
+    audited = require_releasable(run, datetime.now(UTC))
     missing = [n for n in ("config.yaml", "evidence.json", "calibration") if not (run / n).exists()]
     if missing:
         raise UserError(

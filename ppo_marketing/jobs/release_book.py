@@ -26,6 +26,11 @@ DONE = "release.sha256"
 """The tag, set last, with the hash of the line whose release is complete."""
 
 
+def trail_of(project: Path) -> Path:
+    """A project's audit trail."""
+    return project / "data" / "releases" / "audit.jsonl"
+
+
 class Desk(NamedTuple):
     """Where and by whom something is released: the project, the account, the moment, the rules."""
 
@@ -37,7 +42,7 @@ class Desk(NamedTuple):
     @property
     def trail(self) -> Path:
         """The project's audit trail."""
-        return self.project / "data" / "releases" / "audit.jsonl"
+        return trail_of(self.project)
 
     def entry(self, action: Action, **values: object) -> Entry:
         """What is recorded of an action at this desk."""

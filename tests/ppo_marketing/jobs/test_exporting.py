@@ -8,14 +8,17 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from ppo_marketing.errors import GateNotPassed, IntegrityError, UserError
+from ppo_marketing.audit_trail import Action, Entry, append
+from ppo_marketing.errors import GateNotPassed, IntegrityError, Refused, UserError
 from ppo_marketing.export.bundle import load_bundle
 from ppo_marketing.gate import GateRules
-from ppo_marketing.jobs.exporting import export_bundle, exportable
+from ppo_marketing.jobs.exporting import export_bundle, exportable, require_releasable
+from ppo_marketing.jobs.release_book import trail_of
 from ppo_marketing.jobs.verdicts import keep_verdict, kept_verdict
 from tests.support.judged_run import SOUND, judged_run
 
@@ -100,6 +103,32 @@ def test_a_policy_that_the_gate_refused_does_not_leave(run: Path, tmp_path: Path
         export_bundle(copy, tmp_path / "bundle", made_at=MADE_AT, dry_run=False)
     assert refused.value.exit_code == 4
     assert not (tmp_path / "bundle").exists()
+
+
+def test_a_refused_policy_leaves_as_long_as_its_override_is_in_force(
+    run: Path, tmp_path: Path
+) -> None:
+    copy, project = copied(run, tmp_path / "run"), tmp_path / "project"
+    kept = kept_verdict(copy)
+    keep_verdict(
+        copy, kept.decision, replace(SOUND, positives=3.0), GateRules(),
+        policy=copy / "policy", data_sha256=kept.data_sha256,
+    )  # fmt: skip
+    (copy / "config.yaml").write_text(f"decision: {kept.decision}\nproject: {project}\n")
+    trail_of(project).parent.mkdir(parents=True)
+    released = Entry(
+        time="2026-11-21T12:00:00+00:00", actor="ada", approver="Ada", action=Action.OVERRIDE,
+        decision=kept.decision, to_version=1, policy_sha256=kept.policy_sha256, verdict="refused",
+        reason="a trial in one region", expires="2026-12-01",
+    )  # fmt: skip
+    append(trail_of(project), released)
+    in_force = datetime(2026, 12, 1, 23, tzinfo=UTC)
+    assert require_releasable(copy, in_force).policy_sha256 == kept.policy_sha256
+    with pytest.raises(Refused, match="its override expired on 2026-12-01"):
+        require_releasable(copy, in_force + timedelta(hours=2))
+    append(trail_of(project), replace(released, policy_sha256="another", to_version=2))
+    with pytest.raises(GateNotPassed):
+        require_releasable(copy, in_force)
 
 
 def test_another_policy_or_evidence_than_was_judged_is_refused(run: Path, tmp_path: Path) -> None:
