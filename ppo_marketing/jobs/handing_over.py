@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -85,34 +86,37 @@ def hand_over(run: Path, order: Order) -> dict[str, Any]:
         named = {"suppression": order.suppression, "consent": order.consent}
         age = timedelta(hours=order.list_hours)
         lists = permissions(named, now=order.now, largest_age=age)
-    prepared = prepare(
-        target, given, last=_last(order.output), permissions=lists, max_change=order.max_change
-    )
-    report = {
-        **prepared.report,
-        "output": str(order.output),
-        "dry_run": order.dry_run,
-        "policy_sha256": found.agent.sha256(),
-    }
-    if prepared.stopped is not None:
-        return report
-    files = target.files(prepared.rows)
-    report["files"] = {name: len(content) for name, content in files.items()}
-    if not order.dry_run:
-        written = sealed(
-            {**files, REPORT: as_json(report), KEPT: as_json(kept_as_plain(prepared.kept))},
-            {
-                "kind": KIND,
-                "target": target.name,
-                "decision": found.decision.name,
-                "made_at": order.now.isoformat(timespec="seconds"),
-                "policy_sha256": found.agent.sha256(),
-                "verdict_sha256": found.audited.sha256,
-            },
+    # Held while comparing too: two exports must not both be measured against the same last one.
+    with nullcontext() if order.dry_run else held_alone(order.output.parent):
+        prepared = prepare(
+            target, given, last=_last(order.output), permissions=lists, max_change=order.max_change
         )
-        with held_alone(order.output.parent):
-            write_whole(order.output, written)
-    return report
+        report = {
+            **prepared.report,
+            "output": str(order.output),
+            "dry_run": order.dry_run,
+            "policy_sha256": found.agent.sha256(),
+        }
+        if prepared.stopped is not None:
+            return report
+        files = target.files(prepared.rows)
+        report["files"] = {name: len(content) for name, content in files.items()}
+        if not order.dry_run:
+            parts = {REPORT: as_json(report), KEPT: as_json(kept_as_plain(prepared.kept))}
+            write_whole(order.output, sealed({**files, **parts}, _origin(order, found)))
+        return report
+
+
+def _origin(order: Order, found: Exportable) -> dict[str, Any]:
+    """Where an export comes from, for its manifest."""
+    return {
+        "kind": KIND,
+        "target": order.target,
+        "decision": found.decision.name,
+        "made_at": order.now.isoformat(timespec="seconds"),
+        "policy_sha256": found.agent.sha256(),
+        "verdict_sha256": found.audited.sha256,
+    }
 
 
 def require_written(report: Mapping[str, Any]) -> None:

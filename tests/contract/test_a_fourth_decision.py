@@ -53,7 +53,9 @@ def test_the_demonstration_takes_it_and_bad_data_are_refused(copy: Path) -> None
 
 
 def test_the_contract_suite_holds_for_it(copy: Path) -> None:
-    suites = ("tests/contract/test_every_decision.py", "tests/contract/test_layering.py")
+    suites = tuple(
+        f"tests/contract/test_{name}.py" for name in ("every_decision", "every_export", "layering")
+    )
     finished = call(copy, "pytest", *suites, "-k", "pricing", "-p", "no:cacheprovider")
     assert finished.returncode == 0, finished.stdout
     assert " passed" in finished.stdout

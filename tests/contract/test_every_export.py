@@ -72,7 +72,7 @@ def test_a_decisions_table_is_made_of_what_its_policy_may_see_and_do(
     decision: Decision, world: World[Any], agent: Agent
 ) -> None:
     if decision.decision_table is None:
-        pytest.skip(f"{decision.name} has no decision table: its card says so by leaving it out")
+        return  # its card says so: observations are too rich for a table
     grid = decision.decision_table(world)
     space = world.observation_space
     assert grid.observation.dtype == np.float32

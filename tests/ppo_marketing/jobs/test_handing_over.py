@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from ppo_marketing.errors import IntegrityError, Refused, UserError
+from ppo_marketing.errors import AlreadyRunning, IntegrityError, Refused, UserError
+from ppo_marketing.files import held_alone
 from ppo_marketing.jobs.exporting import export_bundle
 from ppo_marketing.jobs.handing_over import Order, hand_over, read_rows, require_written
 from tests.support.judged_run import judged_run
@@ -79,6 +80,13 @@ def test_what_is_no_export_is_never_replaced(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a policy bundle"):
         export_bundle(run, tmp_path / "table", made_at="2026-11-21", dry_run=False)
     assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_one_export_at_a_time_writes_to_a_place(run: Path, tmp_path: Path) -> None:
+    with held_alone(tmp_path), pytest.raises(AlreadyRunning) as busy:
+        hand_over(run, order(tmp_path / "table"))
+    assert busy.value.exit_code == 75
+    assert not (tmp_path / "table").exists()
 
 
 def people(folder: Path) -> dict[str, Path]:
