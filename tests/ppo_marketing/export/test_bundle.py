@@ -79,6 +79,21 @@ def test_any_flipped_byte_of_any_file_is_refused(folder: Path) -> None:
     load_bundle(folder)  # put back, it is itself again
 
 
+def test_a_manifest_that_says_the_same_in_other_bytes_is_refused(folder: Path) -> None:
+    manifest = folder / "manifest.json"
+    written = manifest.read_bytes()
+    values = json.loads(written)
+    for other in (
+        written.replace(b"\n", b" ", 1),
+        written + b" ",
+        json.dumps(values).encode(),
+        written.replace(b'{\n "', b'{\n "kind": "x",\n "', 1),  # the later of two names would count
+    ):
+        assert json.loads(other) == values
+        manifest.write_bytes(other)
+        assert refused(folder)
+
+
 @pytest.mark.verify
 @pytest.mark.timeout(1800)
 def test_every_flipped_bit_of_every_file_is_refused(folder: Path) -> None:
