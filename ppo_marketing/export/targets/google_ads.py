@@ -2,9 +2,9 @@
 
 Published rules (support.google.com/google-ads/editor/answer/57747 and /30532): English headers; one
 entity a row; an empty cell changes nothing and `[]` erases. Adjustments are percentages written
-without the sign, -90 to 900; a device may also be -100, which opts out of it. Smart Bidding ignores
-Max CPC and adjustments, except a device's -100; with Target CPA a device's adjustment moves the
-target. A keyword has at most 80 characters and 10 words.
+without the sign, -90 to 900; a device may also be -100, which opts out of it. Smart
+strategies ignore Max CPC and adjustments, except a device's -100; with Target CPA a device's
+adjustment moves the target. A keyword has at most 80 characters and 10 words.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ IGNORES_BIDS = frozenset({
     "maximize conversions", "maximize conversion value", "target cpa", "target roas",
     "maximize clicks", "target impression share",
 })  # fmt: skip
-"""Strategies that set bids themselves; the first four are Smart Bidding."""
+"""Strategies that set bids themselves; SMART are those that Google calls smart."""
 SMART = frozenset({
     "maximize conversions", "maximize conversion value", "target cpa", "target roas",
 })  # fmt: skip
