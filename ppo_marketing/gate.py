@@ -130,6 +130,11 @@ class Audit:
     not_applicable: dict[str, str]
 
     @property
+    def replayed(self) -> bool:
+        """Whether the held-out part was played again, so that no row has to agree with a policy."""
+        return self.unsupported is None and self.lift is not None
+
+    @property
     def optimism_gap(self) -> float:
         """V_train-sim / V_judge - 1."""
         return self.training_value / self.judging_value - 1.0
@@ -307,10 +312,16 @@ _WHAT_SHOWS = (
 def _evidence(audit: Audit, rules: GateRules) -> Finding:
     if audit.positives is None:
         return _left_out("events", audit)
-    found = f"effectively {audit.positives:,.0f} events on held-out rows that agree with it"
+    found = (
+        f"{audit.positives:,.0f} events where the held-out part is replayed with it"
+        if audit.replayed
+        else f"effectively {audit.positives:,.0f} events on held-out rows that agree with it"
+    )
     allowed = f"at least {rules.least_positives:g}"
     if not audit.positives >= rules.least_positives:
-        advice = "use a longer log, or one in which more was left to chance"
+        advice = "use a longer log" + (
+            "" if audit.replayed else ", or one in which more was left to chance"
+        )
         return Finding("events", "refused", found, allowed, Reason.TOO_FEW_EVENTS, advice)
     return Finding("events", "passed", found, allowed)
 

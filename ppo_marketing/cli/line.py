@@ -112,6 +112,7 @@ def _run_and_show(config: RunConfig, json: bool) -> None:
         + f"\nreport    {summary.output / 'report.md'}"
         f"\npolicy    {summary.output / 'policy'}"
         f"\nevidence  {summary.output / 'evidence.json'}"
+        f"\nverdict   {summary.output / 'verdict.json'}: `gate` and `promote` read it"
         f"\nMLflow    run {summary.run_id}: {ui_command(config.project)}"
     )
     for note in summary.calibration.notes:

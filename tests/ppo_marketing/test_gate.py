@@ -181,3 +181,11 @@ def test_an_audit_survives_json() -> None:
     assert again == SOUND
     nothing = replace(SOUND, lift=None, residuals=None)
     assert Audit.from_dict(json.loads(json.dumps(asdict(nothing)))) == nothing
+
+
+def test_events_of_a_replay_are_not_said_to_lie_on_rows_that_agree() -> None:
+    replayed = replace(SOUND, unsupported=None, residuals=None, positives=92.0)
+    verdict = judge(replayed, RULES)
+    found = next(finding for finding in verdict.findings if finding.test == "events")
+    assert found.found == "92 events where the held-out part is replayed with it"
+    assert found.advice == "use a longer log"
