@@ -16,13 +16,10 @@ from ppo_marketing.gate import Audit, LogLift, Residual
 from ppo_marketing.ope.battery import off_policy_report
 from ppo_marketing.ope.blocks import blocks
 from ppo_marketing.ope.diagnostics import kish
-from ppo_marketing.ope.feedback import from_columns
+from ppo_marketing.ope.feedback import LEAST_ROWS, from_columns
 from ppo_marketing.ope.lift import lift_over_logging
 from ppo_marketing.ope.trajectories import ENDED, UNKNOWN, CellLog
 from ppo_marketing.policy import Actor, Policy, PolicyActor
-
-THIN_ROWS = 30
-"""A (cell, action) with fewer rows of the log is unsupported (MODELLING 5.2)."""
 
 LEAST_GROUP_ROWS = 200
 """With fewer held-out rows a group's events say nothing (MODELLING 5.2)."""
@@ -98,7 +95,7 @@ def unsupported_share(
     episode_rng, actor_rng = (np.random.default_rng([seed, stream]) for stream in (0, 1))
     arena = actor.arena(world, actor_rng)
     state = arena.initial(episodes, episode_rng)
-    thin = logged.seen < THIN_ROWS
+    thin = logged.seen < LEAST_ROWS
     met, unsupported = 0, 0
     running = np.ones(episodes, np.bool_)
     for _ in range(arena.horizon):
@@ -247,7 +244,7 @@ def _lift_of_rows(
         predicted=predicted,
         unit=logged.unit,
         weight=logged.weight,
-        unsupported=(logged.seen[logged.cell, action] < THIN_ROWS).astype(np.float64),
+        unsupported=(logged.seen[logged.cell, action] < LEAST_ROWS).astype(np.float64),
         action=logged.action,
         propensity_source=logged.propensities,
     )

@@ -13,7 +13,7 @@ from envs.core.fidelity import FidelityReport
 from ppo_marketing.constrained import keeps_limit, share_of
 from ppo_marketing.drift import Drift
 from ppo_marketing.evaluation import Estimate, Evidence, Judgement, Row
-from ppo_marketing.gate import Verdict, advice, sentence
+from ppo_marketing.gate import GateRules, Verdict, advice, sentence
 from ppo_marketing.guardrails import Interventions
 from ppo_marketing.ppo.run import TrainingRow
 from ppo_marketing.report_drift import drift_markdown
@@ -22,11 +22,7 @@ from ppo_marketing.report_guardrails import interventions_markdown
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LARGEST_OPTIMISM = 0.10
-"""Of value in the training simulator over the judging one (MODELLING 5.2)."""
-
-LARGEST_EXCESS = 0.05
-"""Of a limit: what chance may bring where it is judged."""
+GATE = GateRules()
 
 KIND_WORDS = {
     "ceiling": "ceiling",
@@ -223,9 +219,10 @@ def optimism(judgement: Judgement) -> str:
 
 
 def _judged_gap(gap: float) -> str:
-    if gap > LARGEST_OPTIMISM:
-        return f"that is TOO MUCH (up to +{100 * LARGEST_OPTIMISM:.0f} %): do not rely on the value"
-    return f"up to +{100 * LARGEST_OPTIMISM:.0f} % is acceptable"
+    allowed = f"up to +{100 * GATE.largest_optimism:.0f} %"
+    if gap > GATE.largest_optimism:
+        return f"that is TOO MUCH ({allowed}): do not rely on the value"
+    return f"{allowed} is acceptable"
 
 
 def limit(judgement: Judgement, decision: Decision) -> str:
@@ -237,7 +234,7 @@ def limit(judgement: Judgement, decision: Decision) -> str:
     of = decision.episode if found.per is None else f"unit of {labels[found.per]}"
     within = f"{100 * abs(found.excess):.1f} % {'below' if found.excess <= 0 else 'BEYOND'} it"
     advice = ""
-    if found.excess > LARGEST_EXCESS:
+    if found.excess > GATE.largest_excess:
         advice = " The limit is not held: train longer, allow more, or keep the rule."
     return (
         f"Limit on {labels[found.kpi]}: at most {_digits(found.allowed)} per {of}. PPO uses "

@@ -59,6 +59,13 @@ def unit_of(currency: str) -> Decimal:
     return BILLABLE_UNIT[currency]
 
 
+def require_currency(currency: str | None) -> None:
+    """Raise UserError where bids have no currency, or one whose smallest step is not known."""
+    if currency is None:
+        raise UserError("keyword bids are money: give `currency`, the account's own")
+    unit_of(currency)
+
+
 def billable(amount: Decimal, currency: str) -> Decimal:
     """The largest multiple of the currency's smallest step that is not above the amount.
 

@@ -132,6 +132,12 @@ def require_anchored(lines: Sequence[Line], kept: Sequence[Anchor], trail: Path)
         )
 
 
+def what_stands(release: Line) -> dict[str, object]:
+    """What a line that puts a release in force again says of it: version, policy, verdict, end."""
+    kept = ("to_version", "policy_sha256", "data_sha256", "verdict_sha256", "verdict", "reasons")
+    return {name: getattr(release, name) for name in (*kept, "expires")}
+
+
 def evidence_tags(release: Line) -> dict[str, str]:
     """How a version is marked with what it was released by."""
     overridden = release.action is Action.OVERRIDE

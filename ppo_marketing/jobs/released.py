@@ -8,7 +8,14 @@ from ppo_marketing import audit_trail
 from ppo_marketing.audit_trail import Action, Anchor, Line, anchor_from, head
 from ppo_marketing.errors import AlreadyRunning, IntegrityError, UserError
 from ppo_marketing.files import held_alone
-from ppo_marketing.jobs.release_book import Book, Desk, anchors, opened, require_anchored
+from ppo_marketing.jobs.release_book import (
+    Book,
+    Desk,
+    anchors,
+    opened,
+    require_anchored,
+    what_stands,
+)
 from ppo_marketing.jobs.releasing import Released
 from ppo_marketing.releases import Standing, required, standing
 from ppo_marketing.tracking import has_store, open_tracker
@@ -76,13 +83,7 @@ def restore(decision: str, desk: Desk, *, approver: str | None, reason: str | No
                 reason=reason.strip(),
                 decision=decision,
                 from_version=named,
-                to_version=champion.to_version,
-                policy_sha256=champion.policy_sha256,
-                data_sha256=champion.data_sha256,
-                verdict_sha256=champion.verdict_sha256,
-                verdict=champion.verdict,
-                reasons=champion.reasons,
-                expires=champion.expires,
+                **what_stands(champion),
             )
         )
         book.finish(decision)

@@ -15,7 +15,7 @@ from typing import Any
 from ppo_marketing.audit_trail import Action, Line
 from ppo_marketing.errors import GateNotPassed, Refused, UserError
 from ppo_marketing.gate import Verdict, advice, sentence
-from ppo_marketing.jobs.release_book import HEAD, Book, Desk, opened
+from ppo_marketing.jobs.release_book import HEAD, Book, Desk, opened, what_stands
 from ppo_marketing.jobs.verdicts import Audited, kept_verdict, verdict_tags
 from ppo_marketing.releases import (
     Override,
@@ -150,13 +150,7 @@ def rollback(decision: str, desk: Desk, *, approver: str | None, reason: str | N
                 reason=reason.strip(),
                 decision=decision,
                 from_version=before.champion.to_version,
-                to_version=target.to_version,
-                policy_sha256=target.policy_sha256,
-                data_sha256=target.data_sha256,
-                verdict_sha256=target.verdict_sha256,
-                verdict=target.verdict,
-                reasons=target.reasons,
-                expires=target.expires,
+                **what_stands(target),
             )
         )
         book.finish(decision)

@@ -15,7 +15,6 @@ from numpy.random import Generator
 
 from ppo_marketing.ope.cell_model import (
     PRIOR_ROWS,
-    THIN_ROWS,
     CellModel,
     Solved,
     counter,
@@ -24,6 +23,7 @@ from ppo_marketing.ope.cell_model import (
     q_by_step,
     solve,
 )
+from ppo_marketing.ope.feedback import LEAST_ROWS
 from ppo_marketing.ope.trajectories import UNKNOWN, CellLog, Floats, Ints, powers, refuse
 
 FOLDS = 5
@@ -72,7 +72,7 @@ def fqe_by_cell(
 
 
 def support(
-    model: CellModel, policy: Floats, solved: Solved, discount: float, *, thin: int = THIN_ROWS
+    model: CellModel, policy: Floats, solved: Solved, discount: float, *, thin: int = LEAST_ROWS
 ) -> Support:
     """The target's estimated visits to (cell, action) pairs with fewer than `thin` rows."""
     visits = solved.occupancy

@@ -26,8 +26,6 @@ from ppo_marketing.ope.trajectories import CellLog, Floats, Ints, discount_probl
 PRIOR_ROWS = 1.0
 """k. Of 12 generated logs of customers (20,000 of them, 26 weeks) the optimal policy's value
 was off by +.4 % on average with 1, by +3.0 % with .1 and by -2.7 % with 20."""
-THIN_ROWS = 30
-"""A pair with fewer rows in the log is unsupported (MODELLING 5.2)."""
 
 
 class CellModel(NamedTuple):

@@ -17,7 +17,6 @@ from envs.core.logged import LoggedDecisions
 from envs.core.world import Outcome
 from ppo_marketing.audit import (
     LEAST_GROUP_ROWS,
-    THIN_ROWS,
     audited,
     effective_positives,
     log_lift,
@@ -27,6 +26,7 @@ from ppo_marketing.audit import (
     unsupported_share,
 )
 from ppo_marketing.gate import GateRules, Reason, judge
+from ppo_marketing.ope.feedback import LEAST_ROWS
 from ppo_marketing.ope.lift import lift_over_logging
 from tests.support.fourth_decision.pricing import DECISION
 from tests.support.fourth_decision.pricing.rules import FixedPrice
@@ -196,9 +196,9 @@ def share_of(world: PricingWorld, price: int, seen: Floats) -> float:
 
 def test_the_unsupported_share_is_of_decisions_where_the_log_has_fewer_than_30_rows() -> None:
     world = priced([[1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0]])  # a quarter are regular
-    seen = np.full((2, 4), float(THIN_ROWS))
+    seen = np.full((2, 4), float(LEAST_ROWS))
     assert share_of(world, 2, seen) == 0.0
-    seen[1, 2] = THIN_ROWS - 1
+    seen[1, 2] = LEAST_ROWS - 1
     assert share_of(world, 2, seen) == pytest.approx(0.25)
     assert share_of(world, 1, seen) == 0.0
     seen[0, 2] = 0.0
@@ -312,11 +312,11 @@ def test_a_log_that_hardly_went_there_gives_no_bound_and_says_why() -> None:
 
 
 def test_rows_that_the_simulator_never_learnt_from_give_no_bound() -> None:
-    blind = replace(alone(), seen=np.array([[1000.0, THIN_ROWS - 1.0]]))
+    blind = replace(alone(), seen=np.array([[1000.0, LEAST_ROWS - 1.0]]))
     found = log_lift(blind, np.ones(blind.size, np.int64), 50, np.random.default_rng(0))
     assert found.low is None
     assert "hardly in the log" in found.cannot[0]
-    known = replace(blind, seen=np.array([[1000.0, float(THIN_ROWS)]]))
+    known = replace(blind, seen=np.array([[1000.0, float(LEAST_ROWS)]]))
     # What the log did and the policy does not do need not be known.
     elsewhere = replace(blind, seen=np.array([[0.0, 1000.0]]))
     for enough in (known, elsewhere):

@@ -14,28 +14,14 @@ from envs import load_decision
 from envs.core.settings import load_settings, settings_text
 from ppo_marketing import jobs
 from ppo_marketing.config import load_config
-from ppo_marketing.gate import Audit, GateRules, LogLift, Residual, judge
+from ppo_marketing.gate import Audit, GateRules, judge
 from ppo_marketing.jobs.verdicts import keep_verdict
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import save_policy
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.progress import SilentReporter as Silent
+from tests.support.audits import SOUND
 
-SOUND = Audit(
-    sequential=False,
-    unsupported=0.02,
-    residuals=(Residual("item 1", 7000.0, 120.0, 117.0, 0.2),),
-    training_value=29.0,
-    judging_value=28.5,
-    ensemble_lift=0.5,
-    best_rule="popular",
-    lift=LogLift("doubly robust", 6.0, 3.5, 30.0, "visitor", 8000.0),
-    positives=600.0,
-    limit_excess=None,
-    drift=None,
-    currency="EUR",
-    not_applicable={},
-)
 ESTIMATE = {"value": 0.9, "low": 0.8, "high": 1.0, "unit": ""}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from ppo_marketing.gate import Audit, GateRules, LogLift, Residual
+from ppo_marketing.gate import Audit, GateRules
 from ppo_marketing.jobs.release_book import Book, Desk, opened
 from ppo_marketing.jobs.verdicts import keep_verdict
 from ppo_marketing.ppo.agent import Agent
@@ -20,24 +20,10 @@ from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.releases import ReleaseRules
 from ppo_marketing.tracking import open_tracker
 from ppo_marketing.tracking.registry import CHAMPION
+from tests.support.audits import SOUND
 
 DECISION = "shelf"
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
-SOUND = Audit(
-    sequential=True,
-    unsupported=0.02,
-    residuals=(Residual("letter", 7000.0, 120.0, 117.0, 0.2),),
-    training_value=29.0,
-    judging_value=28.5,
-    ensemble_lift=0.5,
-    best_rule="cadence",
-    lift=LogLift("fitted Q evaluation", 6.0, 3.5, 30.0, "customer", 8000.0),
-    positives=600.0,
-    limit_excess=None,
-    drift=None,
-    currency="EUR",
-    not_applicable={},
-)
 POOR = replace(SOUND, positives=12.0)
 
 

@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ppo_marketing.errors import UserError
 from ppo_marketing.export.cells import Mode, csv_bytes
-from ppo_marketing.export.money import billable, percent, unit_of
+from ppo_marketing.export.money import billable, percent, require_currency, unit_of
 from ppo_marketing.export.target import (
     Draft,
     Ready,
@@ -80,9 +79,7 @@ class GoogleAds:
 
     def __post_init__(self) -> None:
         if self.rows == "keywords":
-            if self.currency is None:
-                raise UserError("keyword bids are money: give `currency`, the account's own")
-            unit_of(self.currency)
+            require_currency(self.currency)
 
     @property
     def key(self) -> tuple[str, ...]:

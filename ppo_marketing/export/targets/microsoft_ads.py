@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from ppo_marketing.errors import Refused, UserError
+from ppo_marketing.errors import Refused
 from ppo_marketing.export.cells import Mode, csv_bytes
-from ppo_marketing.export.money import billable, percent, unit_of
+from ppo_marketing.export.money import billable, percent, require_currency, unit_of
 from ppo_marketing.export.target import (
     Draft,
     Ready,
@@ -72,9 +72,7 @@ class MicrosoftAds:
 
     def __post_init__(self) -> None:
         if self.rows == "keywords":
-            if self.currency is None:
-                raise UserError("keyword bids are money: give `currency`, the account's own")
-            unit_of(self.currency)
+            require_currency(self.currency)
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -20,7 +20,8 @@ from ppo_marketing.gate import GateRules
 from ppo_marketing.jobs.exporting import export_bundle, exportable, require_releasable
 from ppo_marketing.jobs.release_book import trail_of
 from ppo_marketing.jobs.verdicts import keep_verdict, kept_verdict
-from tests.support.judged_run import SOUND, judged_run
+from tests.support.audits import SOUND
+from tests.support.judged_run import judged_run
 
 MADE_AT = "2026-11-21T06:00:00+00:00"
 

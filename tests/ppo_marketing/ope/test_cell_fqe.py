@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ppo_marketing.ope.cell_fqe import cross_fitted_rows, fqe_by_cell, support
-from ppo_marketing.ope.cell_model import THIN_ROWS, counter, q_by_step, solve
+from ppo_marketing.ope.cell_model import counter, q_by_step, solve
+from ppo_marketing.ope.feedback import LEAST_ROWS
 from ppo_marketing.ope.sequences import doubly_robust, weighted_doubly_robust
 from ppo_marketing.ope.trajectories import ENDED, UNKNOWN, CellLog
 from tests.support.small_mdp import draw_log, small_mdp
@@ -59,14 +60,14 @@ def test_visits_are_the_exact_ones() -> None:
 
 def test_unsupported_is_the_share_of_decisions_in_pairs_with_few_rows() -> None:
     # One step in two cells; action 1 was tried 30 times in the first, 29 times in the second.
-    counts = {(0, 0): 100, (0, 1): THIN_ROWS, (1, 0): 100, (1, 1): THIN_ROWS - 1}
+    counts = {(0, 0): 100, (0, 1): LEAST_ROWS, (1, 0): 100, (1, 1): LEAST_ROWS - 1}
     pairs = np.repeat(list(counts), list(counts.values()), axis=0)
     n = len(pairs)
     log = CellLog(
         np.arange(n), np.zeros(n, int), pairs[:, 0], pairs[:, 1], np.ones(n), np.full(n, ENDED),
         2, 2,
     )  # fmt: skip
-    in_second = (100 + THIN_ROWS - 1) / n
+    in_second = (100 + LEAST_ROWS - 1) / n
     target = np.array([[0.0, 1.0], [0.25, 0.75]])
     found = fqe_by_cell(log, target, discount=0.9)
     assert found.support.unsupported == pytest.approx(0.75 * in_second)
