@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import RESULTS
-from ppo_marketing.ppo.checkpoint import write_atomically
+from ppo_marketing.files import write_atomically
 
 REPOSITORY = RESULTS.parents[1]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ppo_marketing.ppo.checkpoint import write_atomically
+from ppo_marketing.files import write_atomically
 
 RESULTS = Path(__file__).parent / "results"
 

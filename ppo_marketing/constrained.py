@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from gymnasium.vector import VectorEnv, VectorWrapper
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from ppo_marketing.errors import UserError
 from ppo_marketing.ppo.constraint import PIDLagrangian
-from ppo_marketing.ppo.run import Resumable
+
+if TYPE_CHECKING:
+    from ppo_marketing.ppo.run import Resumable  # with it comes torch
 
 Array = NDArray[Any]
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +52,27 @@ def held_alone(folder: Path, otherwise: str = "choose another --output") -> Iter
 def written_whole(path: Path) -> Iterator[Path]:
     """A temporary place to write to that becomes `path` when all went well, and is gone if not.
 
-    Raises UserError or PpoMarketingError as `made` does.
+    A reader sees the file whole or not at all, also after a power cut. The temporary name is fixed,
+    so that what a killed process left behind is overwritten by the next. Raises UserError or
+    PpoMarketingError as `made` does; an earlier file of that name is then untouched.
     """
     temporary = path.with_name(f".{path.name}.partial")
     try:
         yield temporary
+        _sync(temporary)
         temporary.replace(path)
+        _sync(path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that fails, the first failure is what is told
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a small file as `written_whole` does, and raise as it does."""
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -86,5 +97,15 @@ def folder_sha256(folder: Path, record: str) -> str:
 def _unwritable(path: Path, error: OSError) -> PpoMarketingError:
     kind = PpoMarketingError if error.errno in _NOT_THE_USERS_CHOICE else UserError
     return kind(
-        f"cannot write {path}: {error.strerror or error}. Free some space or choose another place"
+        f"cannot write {path}: {error.strerror or error}. Free some space or choose another place; "
+        "what was there before is untouched"
     )
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold a file's content, or a folder's names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium.vector import VectorEnv
@@ -37,14 +37,16 @@ from ppo_marketing.evaluation import (
     telling_episodes,
 )
 from ppo_marketing.policy import Actor, Policy, PolicyActor
-from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.ppo.config import PPOConfig, require_fitting_minibatch
 from ppo_marketing.ppo.constraint import PIDLagrangian
-from ppo_marketing.ppo.run import TrainingRow
 from ppo_marketing.ppo.signals import StopSignal
-from ppo_marketing.ppo.threads import single_threaded
-from ppo_marketing.ppo.train import TrainResult, train
 from ppo_marketing.restricted_log import unrestricted
+
+# Torch takes seconds to import, and reading a log needs none of it.
+if TYPE_CHECKING:
+    from ppo_marketing.ppo.agent import Agent
+    from ppo_marketing.ppo.config import PPOConfig
+    from ppo_marketing.ppo.run import TrainingRow
+    from ppo_marketing.ppo.train import TrainResult
 
 # Streams of the run's seed, one a purpose, so that none shifts another.
 # They count from 100: default_rng([s, 0]) is default_rng(s), and evaluation uses the small numbers.
@@ -108,6 +110,8 @@ def calibrate(decision: Decision, log: LogTable, settings: Any, seed: int) -> Ca
 
     On one thread: the fits are many small steps, which took twice as long on two.
     """
+    from ppo_marketing.ppo.threads import single_threaded
+
     with as_user_error(), single_threaded():
         return decision.fit(log, settings, stream(seed, CALIBRATE))
 
@@ -146,6 +150,8 @@ def ppo_config(decision: Decision, training: TrainingSection) -> PPOConfig:
 
     Raises UserError for what they contradict, the rollout's size included: before any work.
     """
+    from ppo_marketing.ppo.config import PPOConfig, require_fitting_minibatch
+
     config = build(PPOConfig, {**decision.ppo, **training.ppo}, "training.ppo")
     require_fitting_minibatch(config, training.copies)
     _require_known_kpis(decision, training.constraint)
@@ -164,6 +170,8 @@ def _require_known_kpis(decision: Decision, constraint: PIDLagrangian | None) ->
 
 def untrained(world: World[Any], config: PPOConfig, seed: int) -> Agent:
     """The agent that training starts from: its action is the space's zero, whatever it sees."""
+    from ppo_marketing.ppo.agent import Agent
+
     return Agent.create(
         world.observation_space, world.action_space, config, stream(seed, UNTRAINED)
     )
@@ -220,6 +228,8 @@ def learn(
     stop: StopSignal | None = None,
 ) -> TrainResult:
     """Train PPO from the decision's start; fresh simulated episodes choose the best update."""
+    from ppo_marketing.ppo.train import train
+
     score = validation(
         decision, validation_world, training.validation_episodes, seed, training.constraint
     )

@@ -15,12 +15,13 @@ from ppo_marketing.drift import Drift
 from ppo_marketing.evaluation import Estimate, Evidence, Judgement, Row
 from ppo_marketing.gate import GateRules, Verdict, advice, sentence
 from ppo_marketing.guardrails import Interventions
-from ppo_marketing.ppo.run import TrainingRow
 from ppo_marketing.report_drift import drift_markdown
 from ppo_marketing.report_guardrails import interventions_markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from ppo_marketing.ppo.run import TrainingRow
 
 GATE = GateRules()
 

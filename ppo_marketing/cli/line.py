@@ -40,8 +40,8 @@ def demo(
 ) -> None:
     """Run the whole line on the built-in sample and show what the policy earns."""
     from envs import decision_names
-    from ppo_marketing import jobs
     from ppo_marketing.config import PROJECT
+    from ppo_marketing.jobs.folder import forget_finished
 
     name = decision or decision_names()[0]
     config = config_from(
@@ -56,7 +56,7 @@ def demo(
         training={"total_steps": steps},
     )
     # A demonstration shows what this code does now, not what a checkpoint remembers.
-    jobs.forget_finished(config.output)
+    forget_finished(config.output)
     _run_and_show(config, json)
 
 
@@ -91,11 +91,13 @@ def run(
 
 
 def _run_and_show(config: RunConfig, json: bool) -> None:
-    from ppo_marketing import jobs, report
+    from ppo_marketing import report
+    from ppo_marketing.jobs.line import run_line
+    from ppo_marketing.jobs.logs import decision_named
     from ppo_marketing.tracking import ui_command
 
-    card = jobs.decision_named(config.decision)
-    summary = jobs.run_line(config, reporter())
+    card = decision_named(config.decision)
+    summary = run_line(config, reporter())
     if json:
         show_judgement(summary.judgement, summary.verdict, card, True, None, summary.interventions)
         return

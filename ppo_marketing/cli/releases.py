@@ -81,7 +81,8 @@ def rollback(
     json: Json = False,
 ) -> None:
     """Make the champion before this one champion again."""
-    from ppo_marketing.jobs import decision_named, releasing
+    from ppo_marketing.jobs import releasing
+    from ppo_marketing.jobs.logs import decision_named
 
     desk = _desk(decision_named(decision).name, config_file)
     _show_released(
@@ -100,7 +101,8 @@ def champion(
     json: Json = False,
 ) -> None:
     """Who is champion, since when, by whom, on what verdict."""
-    from ppo_marketing.jobs import decision_named, released
+    from ppo_marketing.jobs import released
+    from ppo_marketing.jobs.logs import decision_named
 
     desk = _desk(decision_named(decision).name, config_file)
     if restore:

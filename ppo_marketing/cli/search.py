@@ -76,8 +76,9 @@ def compare(
     json: Json = False,
 ) -> None:
     """Train every algorithm that fits on equal steps and judge them on the same episodes."""
-    from ppo_marketing import jobs, report_comparison
+    from ppo_marketing import report_comparison
     from ppo_marketing.jobs.comparing import compare as compare_all
+    from ppo_marketing.jobs.logs import decision_named
     from ppo_marketing.jobs.plan import ComparisonPlan
     from ppo_marketing.tracking import ui_command
 
@@ -94,7 +95,7 @@ def compare(
         sweep=listed(sweep),
         processes=processes,
     )
-    card = jobs.decision_named(config.decision)
+    card = decision_named(config.decision)
     found = compare_all(card, config, plan, calibration, reporter(), announce)
     if json:
         show(True, found.comparison.to_dict(), "")
@@ -129,8 +130,9 @@ def tune(
     """Search PPO's settings on the validation score; run again to go on."""
     import dataclasses
 
-    from ppo_marketing import jobs, report
+    from ppo_marketing import report
     from ppo_marketing.constrained import share_of
+    from ppo_marketing.jobs.logs import decision_named
     from ppo_marketing.jobs.study import TuningPlan
     from ppo_marketing.jobs.tuning import tune as search
     from ppo_marketing.tracking import ui_command
@@ -140,7 +142,7 @@ def tune(
         log_flags(log, columns, reader, reader_option), calibration,
     )  # fmt: skip
     plan = TuningPlan(trials=trials, steps=steps, seeds=seeds, processes=processes)
-    card = jobs.decision_named(config.decision)
+    card = decision_named(config.decision)
     found = search(card, config, plan, calibration, reporter(), announce)
     default = found.default_score
     scores = {"best_score": share_of(found.best_score), "default_score": share_of(default)}

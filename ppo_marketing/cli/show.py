@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ppo_marketing.evaluation import Judgement
     from ppo_marketing.gate import Verdict
     from ppo_marketing.guardrails import Interventions
-    from ppo_marketing.jobs import JudgedByLog
+    from ppo_marketing.jobs.off_policy import JudgedByLog
     from ppo_marketing.progress import Reporter
 
 

@@ -38,10 +38,11 @@ def generate(
     json: Json = False,
 ) -> None:
     """Write a sample log, drawn from the built-in market."""
-    from ppo_marketing import jobs
+    from ppo_marketing.jobs.logs import decision_named
+    from ppo_marketing.jobs.logs import generate as generate_sample
 
-    card = jobs.decision_named(decision)
-    rows = jobs.generate(card, preset, days, seed, output)
+    card = decision_named(decision)
+    rows = generate_sample(card, preset, days, seed, output)
     length = f"{days} {card.sample_period}"
     show(
         json,
@@ -59,12 +60,13 @@ def validate(
     json: Json = False,
 ) -> None:
     """Check a log whole; every problem is listed at once."""
-    from ppo_marketing import jobs
+    from ppo_marketing.jobs.logs import decision_named
+    from ppo_marketing.jobs.logs import validate as validate_log
 
     config = config_from(
         None, decision=decision, log=log_flags(log, columns, reader, reader_option)
     )
-    found = jobs.validate(jobs.decision_named(config.decision), config.log, config.project)
+    found = validate_log(decision_named(config.decision), config.log, config.project)
     show(
         json,
         found,
@@ -88,7 +90,9 @@ def calibrate(
     json: Json = False,
 ) -> None:
     """Fit the simulator to a log and say whether it can be believed."""
-    from ppo_marketing import jobs, report
+    from ppo_marketing import report
+    from ppo_marketing.jobs.calibration import calibrate as calibrate_log
+    from ppo_marketing.jobs.logs import decision_named
 
     config = config_from(
         config_file,
@@ -98,8 +102,8 @@ def calibrate(
         log=log_flags(log, columns, reader, reader_option),
         environment=named_values(setting),
     )
-    calibration = jobs.calibrate(
-        jobs.decision_named(config.decision), config, config.output / "calibration", reporter()
+    calibration = calibrate_log(
+        decision_named(config.decision), config, config.output / "calibration", reporter()
     )
     if not json:
         print_table(report.fidelity_table(calibration.fidelity))
@@ -124,8 +128,10 @@ def train(
     json: Json = False,
 ) -> None:
     """Train PPO through a calibrated simulator; run again to resume."""
-    from ppo_marketing import jobs, report
+    from ppo_marketing import report
     from ppo_marketing.constrained import share_of
+    from ppo_marketing.jobs.logs import decision_named
+    from ppo_marketing.jobs.training import train_only
 
     config = config_from(
         config_file,
@@ -136,8 +142,8 @@ def train(
         environment=named_values(setting),
         accept_failed_fidelity=accept_failed_fidelity,
     )
-    card = jobs.decision_named(config.decision)
-    result = jobs.train_only(card, calibration, config, reporter())
+    card = decision_named(config.decision)
+    result = train_only(card, calibration, config, reporter())
     last, best = result.history[-1], result.best_score
     assert best is not None, "training validates"
     found = {
@@ -189,7 +195,9 @@ def evaluate(
 
     Or, with --log, by what a log alone says of it: every estimator beside the others.
     """
-    from ppo_marketing import jobs
+    from ppo_marketing.jobs.judging import evaluate_only
+    from ppo_marketing.jobs.logs import decision_named
+    from ppo_marketing.jobs.off_policy import evaluate_on_log
 
     if (calibration is None) == (log is None):
         raise typer.BadParameter(
@@ -206,11 +214,11 @@ def evaluate(
         log=log_flags(log, columns, reader, reader_option),
         evaluation={"episodes": episodes},
     )
-    card = jobs.decision_named(config.decision)
+    card = decision_named(config.decision)
     if calibration is None:
-        show_off_policy(jobs.evaluate_on_log(card, policy, config, reporter()), json)
+        show_off_policy(evaluate_on_log(card, policy, config, reporter()), json)
         return
-    judged = jobs.evaluate_only(card, calibration, policy, config, reporter(), champion)
+    judged = evaluate_only(card, calibration, policy, config, reporter(), champion)
     show_judgement(judged.judgement, judged.verdict, card, json, judged.drift, judged.interventions)
 
 

@@ -11,10 +11,9 @@ from envs.core.settings import load_settings, settings_text
 from ppo_marketing import pipeline, report
 from ppo_marketing.config import RunConfig
 from ppo_marketing.errors import UserError
-from ppo_marketing.files import held_alone, read_json
+from ppo_marketing.files import held_alone, read_json, write_atomically
 from ppo_marketing.jobs.folder import write_json
 from ppo_marketing.jobs.logs import Prepared, prepare
-from ppo_marketing.ppo.checkpoint import write_atomically
 from ppo_marketing.progress import Reporter
 from ppo_marketing.tracking import Run
 

@@ -23,7 +23,7 @@ from ppo_marketing.config import RunConfig
 from ppo_marketing.constrained import share_of, shares_of
 from ppo_marketing.errors import PpoMarketingError
 from ppo_marketing.evaluation import Played, ceiling_of, play
-from ppo_marketing.files import held_alone, made, read_json
+from ppo_marketing.files import held_alone, made, read_json, write_atomically
 from ppo_marketing.jobs.calibration import (
     calibrated,
     keep_calibration,
@@ -35,7 +35,6 @@ from ppo_marketing.jobs.logs import prepare
 from ppo_marketing.jobs.plan import ComparisonPlan, Planned, planned
 from ppo_marketing.jobs.trainings import Kept, Task, done, kept, task_of
 from ppo_marketing.parallel import in_processes
-from ppo_marketing.ppo.checkpoint import write_atomically
 from ppo_marketing.ppo.signals import stop_on_signals
 from ppo_marketing.progress import Reporter
 from ppo_marketing.tracking import Run, Tracker, open_tracker

@@ -14,8 +14,7 @@ from envs.core.decision import Decision
 from envs.core.settings import settings_text
 from ppo_marketing.config import RunConfig
 from ppo_marketing.errors import UserError
-from ppo_marketing.files import held_alone, read_json
-from ppo_marketing.ppo.checkpoint import write_atomically
+from ppo_marketing.files import held_alone, read_json, write_atomically
 from ppo_marketing.progress import Reporter
 from ppo_marketing.tracking import Run, open_tracker
 

@@ -14,7 +14,7 @@ from ppo_marketing.config import RunConfig
 from ppo_marketing.drift import Drift
 from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import Judgement
-from ppo_marketing.files import held_alone, read_json
+from ppo_marketing.files import held_alone, read_json, write_atomically
 from ppo_marketing.gate import Verdict, judge
 from ppo_marketing.guardrails import Interventions
 from ppo_marketing.jobs.calibration import load_calibration, record_calibration
@@ -23,7 +23,7 @@ from ppo_marketing.jobs.training import START, limit_of
 from ppo_marketing.jobs.verdicts import keep_verdict, verdict_tags
 from ppo_marketing.policy import Policy
 from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.ppo.checkpoint import load_policy, write_atomically
+from ppo_marketing.ppo.checkpoint import load_policy
 from ppo_marketing.ppo.constraint import PIDLagrangian
 from ppo_marketing.progress import Reporter
 from ppo_marketing.tracking import Run

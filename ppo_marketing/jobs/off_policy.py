@@ -16,7 +16,7 @@ from envs.core.one_step import OneStepRows
 from ppo_marketing import pipeline
 from ppo_marketing.config import LogSection, RunConfig
 from ppo_marketing.errors import UserError
-from ppo_marketing.files import held_alone
+from ppo_marketing.files import held_alone, write_atomically
 from ppo_marketing.jobs.folder import tracked, write_json
 from ppo_marketing.jobs.logs import cache_of
 from ppo_marketing.jobs.policy_table import (
@@ -29,7 +29,6 @@ from ppo_marketing.jobs.policy_table import (
 )
 from ppo_marketing.ope.battery import OffPolicyReport, off_policy_report
 from ppo_marketing.ope.from_log import decisions_from_log
-from ppo_marketing.ppo.checkpoint import write_atomically
 from ppo_marketing.progress import Reporter
 from ppo_marketing.report_off_policy import off_policy_markdown
 from ppo_marketing.tracking import Run

@@ -14,11 +14,11 @@ from envs.core.world import Array
 from ppo_marketing import pipeline, report
 from ppo_marketing.config import RunConfig
 from ppo_marketing.constrained import share_of
-from ppo_marketing.files import folder_sha256, read_json
+from ppo_marketing.files import folder_sha256, read_json, write_atomically
 from ppo_marketing.jobs.calibration import playable_calibration, record_calibration
 from ppo_marketing.jobs.folder import identity, job, part_of, tracked, write_json
 from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.ppo.checkpoint import save_policy, write_atomically
+from ppo_marketing.ppo.checkpoint import save_policy
 from ppo_marketing.ppo.constraint import PIDLagrangian
 from ppo_marketing.ppo.run import TrainingRow
 from ppo_marketing.ppo.signals import stop_on_signals

@@ -16,9 +16,8 @@ from envs.core.decision import Calibration, Decision
 from envs.core.settings import settings_text
 from envs.core.world import Array
 from ppo_marketing.errors import IntegrityError, UserError
-from ppo_marketing.files import read_json
+from ppo_marketing.files import read_json, write_atomically
 from ppo_marketing.jobs.folder import write_json
-from ppo_marketing.ppo.checkpoint import write_atomically
 from ppo_marketing.trial import Ground, Trial, perform, resolved_settings
 
 KPIS_SUFFIX = ".kpis.npz"

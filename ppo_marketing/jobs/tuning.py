@@ -14,7 +14,7 @@ from ppo_marketing import pipeline
 from ppo_marketing.config import RunConfig
 from ppo_marketing.constrained import share_of, shares_of
 from ppo_marketing.errors import PpoMarketingError, UserError, below_one
-from ppo_marketing.files import held_alone, read_json
+from ppo_marketing.files import held_alone, read_json, write_atomically
 from ppo_marketing.jobs.calibration import record_calibration
 from ppo_marketing.jobs.comparing import ground_of, market_of
 from ppo_marketing.jobs.folder import tags, write_json
@@ -34,7 +34,6 @@ from ppo_marketing.jobs.study import (
     opened,
 )
 from ppo_marketing.parallel import in_processes
-from ppo_marketing.ppo.checkpoint import write_atomically
 from ppo_marketing.ppo.signals import stop_on_signals
 from ppo_marketing.progress import Reporter
 from ppo_marketing.rivals.table import RIVALS, Given

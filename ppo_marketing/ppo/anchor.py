@@ -9,13 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ppo_marketing.ppo.trust_region import (
-    LARGEST_COEFFICIENT,
-    SMALLEST_COEFFICIENT,
-    Checked,
-    correction,
-    require,
-)
+from ppo_marketing.ppo.checked import Checked, require
+from ppo_marketing.ppo.trust_region import LARGEST_COEFFICIENT, SMALLEST_COEFFICIENT, correction
 
 
 @dataclass(frozen=True, kw_only=True)

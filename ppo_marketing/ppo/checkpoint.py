@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from ppo_marketing.errors import IntegrityError, PpoMarketingError, UserError
+from ppo_marketing.errors import IntegrityError, UserError
+from ppo_marketing.files import made, write_atomically
 from ppo_marketing.ppo.agent import Agent
 
 MAGIC = b"PPOMKT01"
@@ -80,10 +80,7 @@ def save_policy(agent: Agent, folder: Path) -> None:
         "sha256": hashlib.sha256(tensors).hexdigest(),
         "agent": agent.describe(),
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PpoMarketingError(f"cannot make the folder {folder}: {error}") from error
+    made(folder)
     write_atomically(folder / "policy.safetensors", tensors)
     text = json.dumps(description, indent=2, sort_keys=True, allow_nan=False) + "\n"
     write_atomically(folder / "policy.json", text.encode())
@@ -118,40 +115,6 @@ def load_policy(folder: Path) -> Agent:
     except (UserError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise IntegrityError(f"{folder} does not hold a usable policy: {error}") from error
     return agent
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that a reader sees whole or not at all, also after a crash or a full disk.
-
-    The temporary name is fixed, so what a killed process left behind is overwritten by the next.
-
-    Raises:
-        PpoMarketingError: it cannot be written; the temporary file is removed, an earlier file
-            of that name is untouched.
-    """
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise PpoMarketingError(
-            f"cannot write {path}: {error.strerror or error}. Free some space or choose another "
-            "place; an earlier file of that name is untouched"
-        ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read(path: Path) -> bytes:

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ppo_marketing.ppo.trust_region import Checked, require
+from ppo_marketing.ppo.checked import Checked, require
 
 Floats = NDArray[np.float64]
 

@@ -6,14 +6,13 @@ Every region is a frozen value, chosen in configuration by its `kind`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor
 
-from ppo_marketing.errors import UserError
+from ppo_marketing.ppo.checked import Checked, require
 
 SMALLEST_COEFFICIENT, LARGEST_COEFFICIENT = 1e-4, 1e4
 SMALLEST_EPSILON, LARGEST_EPSILON = 1e-3, 0.9
@@ -62,12 +61,6 @@ class TrustRegion(Protocol):
     def updated(self, mean_kl: float) -> Self:
         """Return the region for the next update, given the KL that this one reached."""
         ...
-
-
-class Checked:
-    """A value whose misspelt settings are refused, not ignored, where a configuration is read."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
 
 class _Region(Checked):
@@ -382,14 +375,3 @@ def correction(mean_kl: float, target: float, factor: float) -> float:
     if mean_kl > BAND * target:
         return factor
     return 1.0 / factor if mean_kl < target / BAND else 1.0
-
-
-def require(*requirements: tuple[str, Any, bool, str]) -> None:
-    """Raise UserError that lists every (name, value, holds, allowed) that does not hold."""
-    problems: Sequence[str] = [
-        f"{name} is {value!r}; it must be {allowed}"
-        for name, value, holds, allowed in requirements
-        if not holds
-    ]
-    if problems:
-        raise UserError("; ".join(problems))

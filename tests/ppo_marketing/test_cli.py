@@ -23,7 +23,7 @@ from envs.bidding.fit import BiddingCalibration
 from ppo_marketing.cli.search import use_of
 from ppo_marketing.config import PROJECT, load_config
 from ppo_marketing.files import held_alone
-from ppo_marketing.jobs import forget_finished
+from ppo_marketing.jobs.folder import forget_finished
 
 COMMAND = [sys.executable, "-m", "ppo_marketing"]
 QUICK = {

@@ -11,7 +11,7 @@ import pytest
 
 from envs import load_decision
 from envs.core.vector import WorldVectorEnv
-from ppo_marketing import jobs, pipeline
+from ppo_marketing import pipeline
 from ppo_marketing.config import TrainingSection, load_config
 from ppo_marketing.constrained import (
     BEYOND_LIMIT,
@@ -25,6 +25,8 @@ from ppo_marketing.constrained import (
 )
 from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import Limit, play
+from ppo_marketing.jobs.judging import evaluate_only
+from ppo_marketing.jobs.line import run_line
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.constraint import PIDLagrangian
@@ -172,11 +174,11 @@ def test_the_limit_goes_with_the_policy_and_is_told_wherever_it_is_judged(tmp_pa
     training: dict[str, Any] = {"total_steps": 20_000, "episodes": 500, "validation_episodes": 100}
     training["constraint"] = {"kpi": "impressions", "limit": 0.5}
     config = load_config(None, {**given, "output": tmp_path / "run", "training": training})
-    done = jobs.run_line(config, SilentReporter())
+    done = run_line(config, SilentReporter())
     assert done.judgement.limit == Limit("impressions", None, 0.5, 1.0, 1.0)  # one item a visit
     assert not keeps_limit(done.training.best_score or 0.0)
     assert "100.0 % BEYOND it" in (done.output / "report.md").read_text()
-    again = jobs.evaluate_only(
+    again = evaluate_only(
         CARD, done.output / "calibration", done.output / "policy",
         load_config(None, {**given, "output": tmp_path / "again"}), SilentReporter(),
     )  # fmt: skip

@@ -12,9 +12,9 @@ import yaml
 
 from envs import load_decision
 from envs.core.settings import load_settings, settings_text
-from ppo_marketing import jobs
 from ppo_marketing.config import load_config
 from ppo_marketing.gate import Audit, GateRules, judge
+from ppo_marketing.jobs.calibration import calibrate
 from ppo_marketing.jobs.verdicts import keep_verdict
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import save_policy
@@ -34,7 +34,7 @@ def judged_run(
         None,
         {"decision": decision, "project": folder, "output": folder / "run", "log": {"days": days}},
     )
-    calibration = jobs.calibrate(card, config, folder / "run" / "calibration", Silent())
+    calibration = calibrate(card, config, folder / "run" / "calibration", Silent())
     run, policy = folder / "run", folder / "run" / "policy"
     settings: Any = load_settings(run / "calibration", card.settings_type)
     world = calibration.history_world(settings)

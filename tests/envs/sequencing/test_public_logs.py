@@ -15,9 +15,10 @@ from envs.sequencing import DECISION
 from envs.sequencing.fit import SequencingCalibration
 from envs.sequencing.log import EVENTS
 from envs.sequencing.notes import support_note
-from ppo_marketing import jobs
 from ppo_marketing.config import RunConfig, load_config
 from ppo_marketing.errors import UserError
+from ppo_marketing.jobs.line import run_line
+from ppo_marketing.jobs.logs import validate
 from ppo_marketing.progress import SilentReporter
 
 
@@ -136,9 +137,9 @@ def test_a_public_log_runs_the_whole_line_and_says_what_it_is_worth(
     if not path.is_dir():
         pytest.skip(f"a development log is absent: {path.name} in the shared data")
     config = config_of(path, line.reader, tmp_path, "a test of the line, not of the log")
-    valid = jobs.validate(DECISION, config.log, tmp_path)
+    valid = validate(DECISION, config.log, tmp_path)
     assert valid["rows"] > 10_000
-    done = jobs.run_line(config, SilentReporter())
+    done = run_line(config, SilentReporter())
     found = done.calibration
     assert isinstance(found, SequencingCalibration)
     assert len(found.effects) == line.contacts
@@ -164,7 +165,7 @@ def test_a_log_that_failed_its_checks_is_not_trained_on_without_a_reason(
 ) -> None:
     path = shared_data / "bayesm_marketing"
     with pytest.raises(UserError, match="effect: not enough in the log"):
-        jobs.run_line(config_of(path, "detailing", tmp_path, None), SilentReporter())
+        run_line(config_of(path, "detailing", tmp_path, None), SilentReporter())
 
 
 def test_a_log_without_contacts_is_refused_before_anything_is_written(
@@ -172,7 +173,7 @@ def test_a_log_without_contacts_is_refused_before_anything_is_written(
 ) -> None:
     path = shared_data / "cdnow" / "CDNOW_master.txt.gz"
     with pytest.raises(UserError, match="no contacts") as refused:
-        jobs.run_line(config_of(path, "cdnow", tmp_path, "any"), SilentReporter())
+        run_line(config_of(path, "cdnow", tmp_path, "any"), SilentReporter())
     assert refused.value.exit_code == 3
     assert not (tmp_path / "run").exists()
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import errno
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +17,6 @@ from ppo_marketing.ppo.checkpoint import (
     load_policy,
     save_checkpoint,
     save_policy,
-    write_atomically,
 )
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.normalise import RunningMoments
@@ -102,28 +99,6 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(full_disk: Path) -> None:
     assert failed.value.exit_code == 1
     np.testing.assert_array_equal(load_checkpoint(path)["weights"], np.arange(100.0))
     assert [file.name for file in full_disk.iterdir()] == ["run.ckpt"]
-
-
-def test_a_write_that_fails_midway_leaves_the_old_file_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_space(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    path = tmp_path / "file"
-    write_atomically(path, b"first")
-    monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(PpoMarketingError, match="earlier file of that name is untouched"):
-        write_atomically(path, b"second")
-    assert path.read_bytes() == b"first"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_what_a_killed_write_left_behind_is_overwritten(tmp_path: Path) -> None:
-    (tmp_path / ".file.partial").write_bytes(b"half of a much longer content")
-    write_atomically(tmp_path / "file", b"whole")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
-    assert (tmp_path / "file").read_bytes() == b"whole"
 
 
 @pytest.mark.parametrize(
