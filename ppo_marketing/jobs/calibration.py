@@ -8,13 +8,14 @@ from typing import Any
 
 from envs.core.decision import Calibration, Decision
 from envs.core.settings import load_settings, settings_text
-from ppo_marketing import pipeline, report
+from ppo_marketing import pipeline
 from ppo_marketing.config import RunConfig
 from ppo_marketing.errors import UserError
 from ppo_marketing.files import held_alone, read_json, write_atomically
 from ppo_marketing.jobs.folder import write_json
 from ppo_marketing.jobs.logs import Prepared, prepare
 from ppo_marketing.progress import Reporter
+from ppo_marketing.report_figures import fidelity_figure
 from ppo_marketing.tracking import Run
 
 
@@ -45,7 +46,7 @@ def keep_calibration(calibration: Calibration, prepared: Prepared, folder: Path)
         calibration.save(folder)
     write_atomically(folder / "settings.json", settings_text(prepared.settings).encode())
     write_json(folder / "log.json", prepared.about())
-    report.fidelity_figure(calibration.fidelity).savefig(folder / "fidelity.png", dpi=110)
+    fidelity_figure(calibration.fidelity).savefig(folder / "fidelity.png", dpi=110)
 
 
 def load_calibration(decision: Decision, folder: Path) -> tuple[Calibration, Any]:
@@ -75,4 +76,4 @@ def record_calibration(run: Run, calibration: Calibration, about: Mapping[str, A
     """Tell the tracker what was learned from and whether it can be believed."""
     run.dataset("log", sha256=about["sha256"], rows=about["rows"], source=about["source"])
     run.json("fidelity", calibration.fidelity.as_dict())
-    run.figure("fidelity.png", report.fidelity_figure(calibration.fidelity))
+    run.figure("fidelity.png", fidelity_figure(calibration.fidelity))

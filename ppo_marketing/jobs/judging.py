@@ -26,6 +26,7 @@ from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy
 from ppo_marketing.ppo.constraint import PIDLagrangian
 from ppo_marketing.progress import Reporter
+from ppo_marketing.report_figures import evidence_figure, fidelity_figure
 from ppo_marketing.tracking import Run
 
 
@@ -134,11 +135,11 @@ def evaluate(
     )
     write_atomically(config.output / "report.md", page.encode())
     for name, figure in {
-        "fidelity.png": report.fidelity_figure(calibration.fidelity),
-        "evidence.png": report.evidence_figure(judgement.later),
+        "fidelity.png": fidelity_figure(calibration.fidelity),
+        "evidence.png": evidence_figure(judgement.later),
     }.items():
         figure.savefig(config.output / name, dpi=110)
-    run.figure("evidence.png", report.evidence_figure(judgement.later))
+    run.figure("evidence.png", evidence_figure(judgement.later))
     return Judged(judgement, verdict, drift, interventions)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from envs.core.decision import Calibration, Decision
 from envs.core.settings import settings_text
 from envs.core.world import Array
-from ppo_marketing import pipeline, report
+from ppo_marketing import pipeline
 from ppo_marketing.config import RunConfig
 from ppo_marketing.constrained import share_of
 from ppo_marketing.files import folder_sha256, read_json, write_atomically
@@ -24,6 +24,7 @@ from ppo_marketing.ppo.run import TrainingRow
 from ppo_marketing.ppo.signals import stop_on_signals
 from ppo_marketing.ppo.train import TrainResult
 from ppo_marketing.progress import Reporter
+from ppo_marketing.report_figures import training_figure
 from ppo_marketing.tracking import Run
 
 START = "start"
@@ -93,7 +94,7 @@ def train(
     example = _observations(calibration, settings, config.seed)
     action = result.best.act(example, np.random.default_rng(config.seed), deterministic=True)
     run.policy(folder, observation_example=example, action_example=action)
-    run.figure("training.png", report.training_figure(result.history))
+    run.figure("training.png", training_figure(result.history))
     return trained
 
 
