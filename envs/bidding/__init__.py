@@ -71,6 +71,9 @@ DECISION = Decision(
         "gae_lambda": 0.9,  # regrets are nearly immediate
         "reward_scale": 100.0,  # one decision's regret is about a hundredth of a day's value
         "entropy_coefficient": 0.0,
+        # Shares and log ratios, of order one already: measuring them costs the first rollout, and
+        # the first updates were slower for it (docs/throughput.md).
+        "normalise_observations": False,
         "log_std_initial": -1.5,  # explore a fifth of the range around the rule
     },
     scenario_type=BiddingScenario,
