@@ -14,7 +14,7 @@ from typing import Any
 
 from ppo_marketing.errors import AlreadyRunning, PpoMarketingError, UserError
 
-_NOT_THE_USERS_CHOICE = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+_NOT_THE_USERS_CHOICE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 def made(folder: Path) -> Path:

@@ -27,6 +27,7 @@ MODULES = (
     "__init__",
     "agent",
     "anchor",
+    "checked",
     "checkpoint",
     "config",
     "distributions",
@@ -50,7 +51,7 @@ def save_model(
     for file in POLICY_FILES:
         shutil.copy(folder / file, policy)
     (code / "ppo").mkdir(parents=True)
-    for module in ("__init__", "errors", *(f"ppo/{name}" for name in MODULES)):
+    for module in ("__init__", "errors", "files", *(f"ppo/{name}" for name in MODULES)):
         shutil.copy(PACKAGE / f"{module}.py", code / f"{module}.py")
     search_path = list(sys.path)
     try:

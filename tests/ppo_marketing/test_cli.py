@@ -24,6 +24,7 @@ from ppo_marketing.cli.search import use_of
 from ppo_marketing.config import PROJECT, load_config
 from ppo_marketing.files import held_alone
 from ppo_marketing.jobs.folder import forget_finished
+from tests.support.command import run_command
 
 COMMAND = [sys.executable, "-m", "ppo_marketing"]
 QUICK = {
@@ -42,14 +43,7 @@ def call(*arguments: str | Path, **variables: str) -> subprocess.CompletedProces
 def call_in(
     folder: Path, *arguments: str | Path, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-        env={**os.environ, **QUICK, "PYTHONPATH": str(PROJECT), **variables},
-    )
+    return run_command(*arguments, folder=folder, variables={**QUICK, **variables})
 
 
 def found(finished: subprocess.CompletedProcess[str]) -> Any:

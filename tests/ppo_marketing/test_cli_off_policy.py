@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ppo_marketing.config import PROJECT
+from tests.support.command import run_command
 
-COMMAND = [sys.executable, "-m", "ppo_marketing"]
 LOG_ROWS = 30_000  # of three generated days
 
 
 def call(project: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     variables = {
-        "PYTHONPATH": str(PROJECT),
         "PPO_MARKETING_PROJECT": str(project),
         "PPO_MARKETING_EVALUATION__BOOTSTRAP": "300",
     }
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=project,
-        env={**os.environ, **variables},
-    )
+    return run_command(*arguments, folder=project, variables=variables)
 
 
 def evaluate(

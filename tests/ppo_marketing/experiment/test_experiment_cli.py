@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ppo_marketing.config import PROJECT
+from tests.support.command import run_command
 
 
 def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "ppo_marketing", "experiment", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=PROJECT,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-    )
+    return run_command("experiment", *arguments)
 
 
 def found(finished: subprocess.CompletedProcess[str]) -> Any:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +19,7 @@ from ppo_marketing.jobs.exporting import export_bundle, exportable, require_rele
 from ppo_marketing.jobs.release_book import trail_of
 from ppo_marketing.jobs.verdicts import keep_verdict, kept_verdict
 from tests.support.audits import SOUND
+from tests.support.command import run_command
 from tests.support.judged_run import judged_run
 
 MADE_AT = "2026-11-21T06:00:00+00:00"
@@ -157,10 +156,7 @@ def test_what_is_no_whole_run_is_said(run: Path, tmp_path: Path) -> None:
 
 def test_the_command_exits_with_the_documented_codes(run: Path, tmp_path: Path) -> None:
     def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "ppo_marketing", "export", *map(str, arguments)],
-            capture_output=True, text=True, check=False, env=os.environ,
-        )  # fmt: skip
+        return run_command("export", *arguments)
 
     done = call(run, "--output", tmp_path / "bundle", "--json")
     assert done.returncode == 0, done.stderr

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +17,7 @@ from ppo_marketing.errors import AlreadyRunning, IntegrityError, Refused, UserEr
 from ppo_marketing.files import held_alone
 from ppo_marketing.jobs.exporting import export_bundle
 from ppo_marketing.jobs.handing_over import Order, hand_over, read_rows, require_written
+from tests.support.command import run_command
 from tests.support.judged_run import judged_run
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -198,13 +196,9 @@ def test_the_command_shows_the_report_and_exits_5_when_it_is_stopped(
         content = files[name].read_text().partition("\n")[2]
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
         files[name].write_text(f"# as of {stamp}\n" + ("" if name == "consent" else content))
-    finished = subprocess.run(
-        [
-            sys.executable, "-m", "ppo_marketing", "export", str(run), "--target", "braze_users",
-            "--output", str(tmp_path / "out"), "--json",
-            *(part for name, path in files.items() for part in (f"--{name}", str(path))),
-        ],
-        capture_output=True, text=True, check=False, env=os.environ,
+    finished = run_command(
+        "export", run, "--target", "braze_users", "--output", tmp_path / "out", "--json",
+        *(part for name, path in files.items() for part in (f"--{name}", path)),
     )  # fmt: skip
     assert finished.returncode == 5, finished.stderr
     report = json.loads(finished.stdout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
 import signal
@@ -15,10 +14,7 @@ import pytest
 
 from ppo_marketing.ppo.checkpoint import load_checkpoint
 from tests.support import interruptible_training
-
-# The server imports torch once; every training is then forked from it within milliseconds.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload([interruptible_training.__name__])
+from tests.support.command import PROCESSES
 
 
 @pytest.fixture(scope="module")

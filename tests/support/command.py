@@ -1,0 +1,53 @@
+"""`ppo-marketing` in a process of its own that does not pay for the imports again.
+
+Each call is forked from a server that has imported them: its own memory, working folder, variables
+and exit code, as from a shell. What is tested of the start itself, or by signals, starts Python
+anew.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from ppo_marketing.config import PROJECT
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.support.preloaded"])
+
+
+def run_command(
+    *arguments: str | Path, folder: Path = PROJECT, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Call `ppo-marketing` with these arguments, in `folder`, with `variables` beside our own."""
+    said = [str(argument) for argument in arguments]
+    with tempfile.TemporaryDirectory() as place:
+        out, err = Path(place, "out"), Path(place, "err")
+        process = PROCESSES.Process(
+            target=_main, args=(said, folder, {**os.environ, **(variables or {})}, out, err)
+        )
+        process.start()
+        process.join()
+        assert process.exitcode is not None
+        return subprocess.CompletedProcess(
+            said, process.exitcode, out.read_text("utf-8"), err.read_text("utf-8")
+        )
+
+
+def _main(
+    arguments: list[str], folder: Path, variables: dict[str, str], out: Path, err: Path
+) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
+    os.chdir(folder)
+    for number, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    sys.argv = ["ppo-marketing", *arguments]
+    from ppo_marketing.cli import main
+
+    main()
