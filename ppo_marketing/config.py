@@ -7,6 +7,7 @@ decision's card says, then the defaults. Unknown keys are refused.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +34,11 @@ from ppo_marketing.special_ads import SpecialAdCategory
 
 PROJECT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
+
+
+def project_folder() -> Path:
+    """The project's folder, where no configuration is loaded: `mlruns/` and `data/` lie in it."""
+    return Path(os.environ.get("PPO_MARKETING_PROJECT", PROJECT))
 
 
 class _Section(BaseModel):

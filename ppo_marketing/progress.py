@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -22,8 +22,10 @@ from rich.progress import (
 class Stage(Protocol):
     """One stage under way."""
 
-    def reach(self, done: float, note: str = "") -> None:
-        """Say how far the stage is, out of its total."""
+    def reach(
+        self, done: float, note: str = "", numbers: Mapping[str, float] | None = None
+    ) -> None:
+        """Say how far the stage is, out of its total, and what was measured there, by name."""
 
 
 class Reporter(Protocol):
@@ -36,7 +38,9 @@ class Reporter(Protocol):
 
 
 class _Silent:
-    def reach(self, done: float, note: str = "") -> None:
+    def reach(
+        self, done: float, note: str = "", numbers: Mapping[str, float] | None = None
+    ) -> None:
         pass
 
 
@@ -55,7 +59,9 @@ class _LastNote:
     def __init__(self) -> None:
         self.note = ""
 
-    def reach(self, done: float, note: str = "") -> None:
+    def reach(
+        self, done: float, note: str = "", numbers: Mapping[str, float] | None = None
+    ) -> None:
         self.note = note
 
 
@@ -65,7 +71,9 @@ class _Bar:
     def __init__(self, bars: Progress, task: TaskID) -> None:
         self._bars, self._task = bars, task
 
-    def reach(self, done: float, note: str = "") -> None:
+    def reach(
+        self, done: float, note: str = "", numbers: Mapping[str, float] | None = None
+    ) -> None:
         self._bars.update(self._task, completed=done, note=note)
 
 

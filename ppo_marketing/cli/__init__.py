@@ -13,10 +13,12 @@ from typing import NoReturn
 import typer
 
 from ppo_marketing.cli import experiment, releases
+from ppo_marketing.cli.app import app as analysts_app
 from ppo_marketing.cli.exporting import export
 from ppo_marketing.cli.fair import fairness
 from ppo_marketing.cli.line import demo, run
 from ppo_marketing.cli.search import compare, tune
+from ppo_marketing.cli.standing import jobs, overview
 from ppo_marketing.cli.steps import calibrate, evaluate, gate, generate, train, validate
 from ppo_marketing.errors import Interrupted, PpoMarketingError
 
@@ -47,10 +49,13 @@ for command in (
     tune,
     fairness,
     export,
+    jobs,
+    overview,
 ):
     app.command()(command)
 for release in (releases.approve, releases.promote, releases.rollback, releases.champion):
     app.command()(release)
+app.command("app")(analysts_app)
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(releases.audit, name="audit")
 

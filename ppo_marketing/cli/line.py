@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,19 +39,16 @@ def demo(
 ) -> None:
     """Run the whole line on the built-in sample and show what the policy earns."""
     from envs import decision_names
-    from ppo_marketing.config import PROJECT
+    from ppo_marketing.config import project_folder
     from ppo_marketing.jobs.folder import forget_finished
+    from ppo_marketing.jobs.kept_runs import runs_folder
 
     name = decision or decision_names()[0]
     config = config_from(
         None,
         decision=name,
         seed=seed,
-        output=output
-        or Path(os.environ.get("PPO_MARKETING_PROJECT", PROJECT))
-        / "data"
-        / "runs"
-        / f"demo-{name}",
+        output=output or runs_folder(project_folder()) / f"demo-{name}",
         training={"total_steps": steps},
     )
     # A demonstration shows what this code does now, not what a checkpoint remembers.

@@ -185,9 +185,9 @@ def _decision_of(run: Path) -> str:
 
 
 def _project() -> Path:
-    from ppo_marketing.config import PROJECT
+    from ppo_marketing.config import project_folder
 
-    return Path(os.environ.get("PPO_MARKETING_PROJECT", PROJECT))
+    return project_folder()
 
 
 def _desk(decision: str, config_file: Path | None) -> Desk:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json as json_module
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -32,10 +34,12 @@ def print_table(table: Any, width: int = 140) -> None:
 
 
 def reporter() -> Reporter:
-    """Return what shows progress to people."""
+    """Return what shows progress to people, or writes it to the file that a watcher named."""
     from ppo_marketing.progress import TerminalReporter
+    from ppo_marketing.progress_file import VARIABLE, FileReporter
 
-    return TerminalReporter()
+    watched = os.environ.get(VARIABLE)
+    return FileReporter(Path(watched)) if watched else TerminalReporter()
 
 
 def show_judgement(

@@ -32,6 +32,8 @@ class Prepared(NamedTuple):
             "source": log.source,
             "sha256": log.sha256,
             "rows": log.rows,
+            "first": log.first.isoformat(),
+            "last": log.last.isoformat(),
         }
 
 

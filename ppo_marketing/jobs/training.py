@@ -75,9 +75,9 @@ def train(
         stage.reach(0, "compiling")
 
         def on_update(row: TrainingRow) -> None:
-            stage.reach(row.steps, f"{row.steps_per_second:,.0f} steps/s")
-            known = replace(row, validation_score=share_of(row.validation_score))
-            run.metrics(known.metrics(), row.steps)
+            known = replace(row, validation_score=share_of(row.validation_score)).metrics()
+            stage.reach(row.steps, f"{row.steps_per_second:,.0f} steps/s", known)
+            run.metrics(known, row.steps)
 
         result = pipeline.learn_from_calibration(
             decision, calibration, settings, config.training, config.seed,

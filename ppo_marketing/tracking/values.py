@@ -85,9 +85,12 @@ def json_text(name: str, values: Mapping[str, Any]) -> str:
         ) from error
 
 
-def process_tags() -> dict[str, str]:
-    """Return the tags that tell this process from every other, also from a later one of its id."""
-    process = psutil.Process()
+def process_tags(pid: int | None = None) -> dict[str, str]:
+    """Return the tags that tell a process from every other, also from a later one of its id.
+
+    None: this process. Raises psutil.NoSuchProcess where there is none.
+    """
+    process = psutil.Process(pid)
     return {
         "job.host": socket.gethostname(),
         "job.pid": str(process.pid),

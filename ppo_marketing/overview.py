@@ -1,0 +1,254 @@
+"""Where a decision stands: who earns what, on data how fresh, released by whom, and what asks for
+attention. Everything is taken from what runs, releases and jobs have left; nothing is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from envs.core.decision import Decision
+from ppo_marketing.audit_trail import Action, Line, read_trail
+from ppo_marketing.errors import IntegrityError, UserError
+from ppo_marketing.evaluation import Estimate, Evidence, Row
+from ppo_marketing.files import read_json
+from ppo_marketing.gate import Verdict, sentence
+from ppo_marketing.jobs.background import Job, jobs_of
+from ppo_marketing.jobs.kept_runs import KeptEvidence, KeptRun, kept_evidence, runs_of
+from ppo_marketing.jobs.release_book import trail_of
+from ppo_marketing.jobs.verdicts import kept_verdict
+from ppo_marketing.releases import Standing, force_text, in_force, standing
+
+OLD_AFTER = timedelta(days=14)
+"""Half of a usual four-week log: prices and tastes of before that are no longer today's."""
+EXPIRES_SOON = timedelta(days=7)
+LAST_RUNS = 8
+
+Level = Literal["bad", "look"]
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something that asks for attention, and the page that shows more of it."""
+
+    level: Level
+    text: str
+    page: str
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What a policy would earn an episode beyond what is done today, and whether that is shown.
+
+    `difference` is in currency an episode; `lift` the same in shares of the ceiling, paired, with
+    its interval. `beside` says what is done today: the log's own policy, or else the best rule.
+    """
+
+    difference: float
+    lift: Estimate
+    beside: Row
+    episode: str
+    supported: bool
+
+    @property
+    def finding(self) -> Literal["more", "less", "the same"]:
+        """Whether the interval of the lift leaves a doubt about its sign."""
+        if self.lift.low > 0:
+            return "more"
+        return "less" if self.lift.high < 0 else "the same"
+
+    def sentence(self, money: Callable[[float], str]) -> str:
+        """The headline in plain words; `money` writes an amount with its currency."""
+        today = "is done today" if self.beside.kind == "logging" else "the best rule earns"
+        amount = money(abs(self.difference))
+        said = {
+            "more": f"This policy would earn {amount} more a {self.episode} than what {today}",
+            "less": f"This policy would earn {amount} less a {self.episode} than what {today}",
+            "the same": f"What this policy would earn cannot be told apart from what {today}",
+        }[self.finding]
+        if self.finding != "more":
+            return f"{said}: keep what runs."
+        return f"{said}; the log {'supports it' if self.supported else 'does not support it yet'}."
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """The log that a run learned from: where it came from, its rows, and how old it is."""
+
+    source: str
+    rows: int
+    first: datetime | None
+    last: datetime | None
+    generated: bool
+
+    def age(self, now: datetime) -> timedelta | None:
+        """How long ago its last row was; None where that was not kept."""
+        return None if self.last is None else now - self.last
+
+
+@dataclass(frozen=True)
+class Told:
+    """A run in a sentence of numbers: what its policy is worth, and the gate's word."""
+
+    run: KeptRun
+    value: Estimate | None
+    share_of_ceiling: Estimate | None
+    verdict: Literal["passed", "refused", "none"]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything at a glance; parts that do not exist yet are None or empty."""
+
+    decision: str
+    run: KeptRun | None
+    evidence: KeptEvidence | None
+    verdict: Verdict | None
+    headline: Headline | None
+    rows: tuple[Row, ...]
+    freshness: Freshness | None
+    champion: Standing | None
+    challenger: Line | None
+    alerts: tuple[Alert, ...]
+    last_runs: tuple[Told, ...]
+    jobs: tuple[Job, ...]
+
+
+def overview(project: Path, card: Decision, run: KeptRun | None, now: datetime) -> Overview:
+    """Where `card`'s decision stands, told of one of its runs.
+
+    Raises IntegrityError where the audit trail is not what was written.
+    """
+    lines = read_trail(trail_of(project))
+    champion = standing(lines, card.name)
+    judged = run is not None and run.reached == "judged"
+    evidence = kept_evidence(run.folder) if run is not None and judged else None
+    verdict, broken = _verdict(run.folder) if run is not None and judged else (None, ())
+    freshness = None if run is None else freshness_of(run, evidence)
+    later = None if evidence is None else evidence.judgement.later
+    jobs = jobs_of(project, card.name)
+    return Overview(
+        decision=card.name,
+        run=run,
+        evidence=evidence,
+        verdict=verdict,
+        headline=None
+        if later is None
+        else headline(later, card.episode, verdict is not None and verdict.passed),
+        rows=() if later is None else compared(later),
+        freshness=freshness,
+        champion=champion,
+        challenger=challenger(lines, card.name),
+        alerts=(
+            *broken,
+            *(() if evidence is None else evidence_alerts(evidence, verdict)),
+            *(() if freshness is None else freshness_alerts(freshness, now)),
+            *(() if champion is None else release_alerts(champion.champion, now)),
+            *job_alerts(jobs),
+        ),
+        last_runs=tuple(told(one) for one in runs_of(project, card.name)[:LAST_RUNS]),
+        jobs=jobs,
+    )
+
+
+def headline(evidence: Evidence, episode: str, supported: bool) -> Headline:
+    """The policy beside what is done today: the log's own policy, else the best rule."""
+    logging = [row for row in evidence.rows if row.kind == "logging"]
+    beside = logging[0] if logging else evidence.row(evidence.best_rule)
+    assert beside.policy_lift is not None
+    difference = evidence.policy.value.value - beside.value.value
+    return Headline(difference, beside.policy_lift, beside, episode, supported)
+
+
+def compared(evidence: Evidence) -> tuple[Row, ...]:
+    """Doing nothing, the log's own policy, the best rule, the policy and the ceiling, in order."""
+    kinds = ("floor", "logging", "rule", "policy", "ceiling")
+    kept = [row for row in evidence.rows if row.kind != "rule" or row.name == evidence.best_rule]
+    return tuple(row for kind in kinds for row in kept if row.kind == kind)
+
+
+def freshness_of(run: KeptRun, evidence: KeptEvidence | None) -> Freshness | None:
+    """The log that a run's simulator was fitted to; None where the run does not keep it."""
+    try:
+        about = read_json(run.calibration / "log.json")
+    except UserError:
+        return None
+    first, last = (
+        datetime.fromisoformat(about[end]) if about.get(end) else None for end in ("first", "last")
+    )
+    generated = evidence is not None and evidence.config["log"]["path"] is None
+    return Freshness(about["source"], int(about["rows"]), first, last, generated)
+
+
+def challenger(lines: Sequence[Line], decision: str) -> Line | None:
+    """The last approval whose policy was not released since."""
+    waiting: Line | None = None
+    for line in lines:
+        if line.decision != decision:
+            continue
+        if line.action is Action.APPROVE:
+            waiting = line
+        elif waiting is not None and line.to_version == waiting.to_version:
+            waiting = None
+    return waiting
+
+
+def told(run: KeptRun) -> Told:
+    """A run for a list of runs; what cannot be read is left out."""
+    if run.reached != "judged":
+        return Told(run, None, None, "none")
+    try:
+        policy = kept_evidence(run.folder).judgement.later.policy
+        passed = read_json(run.folder / "verdict.json")["verdict"]["passed"]
+    except (UserError, KeyError):
+        return Told(run, None, None, "none")
+    return Told(run, policy.value, policy.share_of_ceiling, "passed" if passed else "refused")
+
+
+def evidence_alerts(evidence: KeptEvidence, verdict: Verdict | None) -> tuple[Alert, ...]:
+    """What simulator, gate and drift say against a policy."""
+    found = []
+    if not evidence.fidelity_passed:
+        failed = ", ".join(evidence.fidelity_failures)
+        found.append(Alert("bad", f"The simulator failed its checks: {failed}.", "simulator"))
+    if verdict is not None and not verdict.passed:
+        found.append(Alert("look", sentence(verdict), "evidence"))
+    if evidence.drift is not None and not evidence.drift["within_bounds"]:
+        reasons = "; ".join(evidence.drift["reasons"])
+        found.append(Alert("look", f"It changes more than is allowed: {reasons}.", "release"))
+    return tuple(found)
+
+
+def freshness_alerts(freshness: Freshness, now: datetime) -> tuple[Alert, ...]:
+    """What to say of a log that is old; a generated one has no age."""
+    age = freshness.age(now)
+    if freshness.generated or age is None or age <= OLD_AFTER:
+        return ()
+    text = f"The log ends {age.days} days ago: calibrate on a newer one before anything is released"
+    return (Alert("look", f"{text}.", "data"),)
+
+
+def release_alerts(champion: Line, now: datetime) -> tuple[Alert, ...]:
+    """What to say of a release whose override has ended, or soon will."""
+    if not in_force(champion, now):
+        return (Alert("bad", f"The champion is {force_text(champion, now)}.", "release"),)
+    if not in_force(champion, now + EXPIRES_SOON):
+        return (Alert("look", f"The champion is {force_text(champion, now)}.", "release"),)
+    return ()
+
+
+def job_alerts(jobs: Sequence[Job]) -> tuple[Alert, ...]:
+    """The last job, where it failed."""
+    if not jobs or jobs[0].state != "failed":
+        return ()
+    return (Alert("look", f"{jobs[0].order.title} failed: {jobs[0].said}", "train"),)
+
+
+def _verdict(folder: Path) -> tuple[Verdict | None, tuple[Alert, ...]]:
+    try:
+        return kept_verdict(folder).verdict, ()
+    except (IntegrityError, UserError) as error:
+        return None, (Alert("bad", str(error), "evidence"),)
