@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Idle OpenMP threads must sleep, not spin, beside other work.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: demo test check verify format clean
+.PHONY: demo app test check verify format clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
@@ -20,6 +20,9 @@ export OMP_WAIT_POLICY ?= passive
 
 demo: .venv/.installed  ## the whole line on the built-in sample
 	$(BIN)/ppo-marketing demo $(DECISION)
+
+app: .venv/.installed  ## the analysts' app in a browser
+	$(BIN)/ppo-marketing app
 
 test: .venv/.installed  # a worker for each core: the threads of BLAS would only spin beside them
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal

@@ -1,0 +1,1 @@
+"""The analysts' app: shows what the engine found, computes nothing."""

@@ -1,0 +1,110 @@
+"""Charts in one colour-blind-safe palette, each shown with its values in words and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+# Okabe and Ito 2008, in an order that neighbours are told apart by, on white and on black.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F")
+ROLES: Mapping[str, str] = {
+    "policy": "#0072B2",
+    "rule": "#E69F00",
+    "logging": "#CC79A7",
+    "untrained": "#56B4E9",
+    "rival": "#D55E00",
+    "ceiling": "#009E73",
+    "floor": "#7F7F7F",
+}
+"""The colour of each kind of actor, the same on every page."""
+
+OBSERVED, SIMULATED = "observed", "simulated"
+MOST_PLAIN_ROWS = 60
+"""A table up to this length is written out whole, so that a screen reader reads all of it."""
+
+Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
+
+
+def show(chart: Chart, table: pd.DataFrame | Mapping[str, Sequence[Any]], alt: str) -> None:
+    """A chart as wide as its place, `alt` in words below it, and its values in a table."""
+    st.altair_chart(chart.properties(description=alt), width="stretch")
+    st.caption(alt)
+    values = table if isinstance(table, pd.DataFrame) else pd.DataFrame(dict(table))
+    with st.expander("The values as a table"):
+        if len(values) <= MOST_PLAIN_ROWS:
+            st.table(values)
+        else:
+            st.dataframe(values, width="stretch", hide_index=True)
+
+
+def scale(names: Sequence[str]) -> alt.Scale:
+    """The palette for these names, in their order."""
+    return alt.Scale(
+        domain=list(names), range=[PALETTE[i % len(PALETTE)] for i in range(len(names))]
+    )
+
+
+def lines(
+    frame: pd.DataFrame, x: str, y: str, series: str, *, height: int = 280, points: bool = False
+) -> alt.Chart:
+    """One line a value of the column `series`; dashes tell them apart without colour as well."""
+    names = list(dict.fromkeys(frame[series]))
+    chart: alt.Chart = (
+        alt.Chart(frame)
+        .mark_line(point=points, strokeWidth=2)
+        .encode(
+            x=alt.X(x, type="quantitative" if _is_number(frame[x]) else "temporal"),
+            y=alt.Y(y, type="quantitative", scale=alt.Scale(zero=False)),
+            color=alt.Color(series, type="nominal", scale=scale(names), legend=_legend()),
+            strokeDash=alt.StrokeDash(series, type="nominal", sort=names, legend=None),
+            tooltip=[x, series, alt.Tooltip(y, format=",.4~g")],
+        )
+        .properties(height=height)
+    )
+    return chart
+
+
+def bars(frame: pd.DataFrame, x: str, y: str, *, height: int = 220) -> alt.Chart:
+    """One bar a row, in the order of the frame."""
+    chart: alt.Chart = (
+        alt.Chart(frame)
+        .mark_bar(color=PALETTE[0])
+        .encode(
+            x=alt.X(x, type="nominal", sort=None, axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+            y=alt.Y(y, type="quantitative"),
+            tooltip=[x, alt.Tooltip(y, format=",.4~g")],
+        )
+        .properties(height=height)
+    )
+    return chart
+
+
+def intervals(frame: pd.DataFrame, name: str, unit: str) -> alt.LayerChart:
+    """One dot with its interval a row; columns: `name`, value, low, high, kind."""
+    kinds = list(dict.fromkeys(frame["kind"]))
+    colour = alt.Color(
+        "kind:N",
+        scale=alt.Scale(domain=kinds, range=[ROLES.get(kind, PALETTE[-1]) for kind in kinds]),
+        legend=None,
+    )
+    place = alt.Y(name, type="nominal", sort=None, title=None, axis=alt.Axis(labelLimit=260))
+    base = alt.Chart(frame).encode(y=place, color=colour)
+    told = [name, *(alt.Tooltip(part, format=",.4~g") for part in ("value", "low", "high"))]
+    reach = base.mark_rule(strokeWidth=3).encode(
+        x=alt.X("low:Q", title=unit, scale=alt.Scale(zero=False)), x2="high:Q", tooltip=told
+    )
+    dots = base.mark_point(filled=True, size=110, opacity=1).encode(x="value:Q", tooltip=told)
+    layered: alt.LayerChart = (reach + dots).properties(height=max(120, 34 * len(frame)))
+    return layered
+
+
+def _legend() -> alt.Legend:
+    return alt.Legend(orient="top", title=None, labelLimit=300)
+
+
+def _is_number(column: Any) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(column))

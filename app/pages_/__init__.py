@@ -1,0 +1,1 @@
+"""One page each: widgets in, engine call, charts out."""

@@ -1,0 +1,5 @@
+"""data."""
+
+from app import layout
+
+layout.require("calibrated", "Data")

@@ -1,0 +1,5 @@
+"""simulator."""
+
+from app import layout
+
+layout.require("calibrated", "Simulator")

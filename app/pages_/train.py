@@ -1,0 +1,5 @@
+"""train."""
+
+from app import layout
+
+layout.require("calibrated", "Train")

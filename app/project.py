@@ -1,0 +1,118 @@
+"""The only place that reads: engine loaders, kept in memory by the hash of what they read."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from envs import decision_names
+from envs.core.decision import Calibration, Decision
+from envs.core.fidelity import FidelityReport
+from envs.core.settings import load_settings
+from ppo_marketing import jobs
+from ppo_marketing.config import project_folder
+from ppo_marketing.jobs.calibration import load_calibration
+from ppo_marketing.jobs.kept_runs import KeptEvidence, KeptRun, kept_evidence, runs_of
+from ppo_marketing.jobs.verdicts import Audited, kept_verdict
+from ppo_marketing.pipeline import as_user_error
+from ppo_marketing.ppo.agent import Agent
+from ppo_marketing.ppo.checkpoint import load_policy
+
+FEW, SOME = 4, 16
+"""How many large and how many small values are kept, over all sessions."""
+
+
+def folder() -> Path:
+    """The project that this app shows."""
+    return project_folder()
+
+
+def decisions() -> tuple[str, ...]:
+    """The names of all decisions."""
+    return decision_names()
+
+
+@st.cache_resource(show_spinner=False)
+def card(name: str) -> Decision:
+    """A decision's card."""
+    return jobs.decision_named(name)
+
+
+def runs(decision: str) -> tuple[KeptRun, ...]:
+    """The runs of a decision, the newest first; looked up anew each time, since jobs make them."""
+    return runs_of(folder(), decision)
+
+
+def evidence(run: KeptRun) -> KeptEvidence:
+    """What judging the run's policy found."""
+    return _evidence(str(run.folder), _sha256(run.folder / "evidence.json"))
+
+
+def verdict(run: KeptRun) -> Audited:
+    """What the gate was asked about the run's policy, verified against its files."""
+    return _verdict(str(run.folder), _sha256(run.folder / "verdict.json"), run.sha256)
+
+
+def calibration(run: KeptRun) -> Calibration:
+    """The run's simulator."""
+    return _calibrated(run)[0]
+
+
+def calibration_settings(run: KeptRun) -> Any:
+    """The settings that the run's simulator was made with."""
+    return _calibrated(run)[1]
+
+
+def fidelity(run: KeptRun) -> FidelityReport:
+    """How far the run's simulator may be trusted."""
+    return calibration(run).fidelity
+
+
+def policy(run: KeptRun) -> Agent:
+    """The run's policy."""
+    return _policy(str(run.policy), _sha256(run.policy / "policy.json"))
+
+
+def settings(run: KeptRun) -> Any:
+    """The settings that the run's policy acts under."""
+    kept = _sha256(run.policy / "settings.json")
+    return _settings(str(run.policy), run.decision, kept)
+
+
+def _calibrated(run: KeptRun) -> tuple[Calibration, Any]:
+    sha256 = _sha256(run.calibration / "calibration.json")
+    return _calibration(str(run.calibration), run.decision, sha256)
+
+
+@st.cache_resource(max_entries=FEW, show_spinner="Reading the simulator …")
+def _calibration(path: str, decision: str, sha256: str) -> tuple[Calibration, Any]:
+    return load_calibration(card(decision), Path(path))
+
+
+@st.cache_resource(max_entries=SOME, show_spinner=False)
+def _policy(path: str, sha256: str) -> Agent:
+    return load_policy(Path(path))
+
+
+@st.cache_resource(max_entries=SOME, show_spinner=False)
+def _settings(path: str, decision: str, sha256: str) -> Any:
+    with as_user_error():
+        return load_settings(Path(path), card(decision).settings_type)
+
+
+@st.cache_resource(max_entries=SOME, show_spinner=False)
+def _evidence(path: str, sha256: str) -> KeptEvidence:
+    return kept_evidence(Path(path))
+
+
+@st.cache_resource(max_entries=SOME, show_spinner=False)
+def _verdict(path: str, sha256: str, run_sha256: str) -> Audited:
+    return kept_verdict(Path(path))
+
+
+def _sha256(path: Path) -> str:
+    """The hash of a file; of one that is missing, its loader says so."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "absent"
