@@ -68,8 +68,18 @@ class _Lines:
         self._reporter._write({"done": done, "note": note, "numbers": finite})
 
 
+def begin_again(path: Path) -> None:
+    """Mark that a job is resumed: its stages begin anew, its curves go on."""
+    if path.exists():
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n" + json.dumps({"resumed": True}) + "\n")
+
+
 def read_progress(path: Path) -> Seen:
-    """What a job has written so far; nothing where it has not begun to."""
+    """What a job has written so far; nothing where it has not begun to.
+
+    What was reported beyond the point that a resumed job went on from is forgotten.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     except OSError:
@@ -78,17 +88,29 @@ def read_progress(path: Path) -> Seen:
     stages: dict[str, float | None] = {}
     curves: dict[str, list[tuple[float, float]]] = {}
     for line in lines:
-        if not line.endswith("\n"):
-            break
-        said = json.loads(line)
-        if "stage" in said:
+        said = _said(line)
+        if "resumed" in said:
+            stage, note, done, total, stages = "", "", 0.0, 1.0, {}
+        elif "stage" in said:
             stage, total, done, note = said["stage"], said["total"], 0.0, ""
             stages[stage] = None
         elif "ended" in said:
             stages[said["ended"]], done = said["seconds"], total
-        else:
+        elif "done" in said:
             done, note = said["done"], said["note"]
             for name, value in said["numbers"].items():
-                curves.setdefault(name, []).append((done, value))
+                points = curves.setdefault(name, [])
+                while points and points[-1][0] >= done:
+                    points.pop()
+                points.append((done, value))
     kept = {name: tuple(points) for name, points in curves.items()}
     return Seen(stage, done, total, note, tuple(stages.items()), kept)
+
+
+def _said(line: str) -> dict[str, Any]:
+    """A line's values; a line that is being written, or was cut short by a kill, says nothing."""
+    try:
+        values = json.loads(line)
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}

@@ -20,7 +20,6 @@ def work(folder: Path) -> int:
     from ppo_marketing.jobs.folder import write_json
     from ppo_marketing.progress_file import VARIABLE
 
-    (folder / PROGRESS).unlink(missing_ok=True)
     os.environ[VARIABLE] = str(folder / PROGRESS)
     sys.argv = ["ppo-marketing", *read_json(folder / JOB)["arguments"]]
     code = 1

@@ -33,7 +33,7 @@ from ppo_marketing.errors import AlreadyRunning, UserError
 from ppo_marketing.files import made, read_json
 from ppo_marketing.jobs.folder import write_json
 from ppo_marketing.ppo.checkpoint import write_atomically
-from ppo_marketing.progress_file import Seen, read_progress
+from ppo_marketing.progress_file import Seen, begin_again, read_progress
 from ppo_marketing.tracking.values import process_is_running, process_tags
 
 State = Literal["running", "finished", "stopped", "failed"]
@@ -146,6 +146,7 @@ def resume(project: Path, job: Job) -> Job:
     _require_free(project, job.order.output)
     for name in (ENDED, PROCESS):
         (job.folder / name).unlink(missing_ok=True)
+    begin_again(job.folder / PROGRESS)
     return _launched(job.folder, job.order)
 
 
@@ -155,7 +156,7 @@ def stop(job: Job) -> None:
     Raises UserError where it does not run any more.
     """
     process = _process(job.folder)
-    if process is None or not process_is_running(process):
+    if process is None or _state(job.folder)[0] != "running":
         raise UserError(f"{job.order.title} does not run any more: there is nothing to stop")
     os.kill(int(process["job.pid"]), signal.SIGTERM)
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from envs.core.decision import Calibration, Decision
 from envs.core.settings import load_settings, settings_text
 from ppo_marketing import pipeline
@@ -27,6 +29,8 @@ def calibrate(
     calibration = calibrated(decision, prepared, config, reporter)
     with held_alone(folder.parent):
         keep_calibration(calibration, prepared, folder)
+        text = yaml.safe_dump(config.as_values(), sort_keys=False)
+        write_atomically(folder / "config.yaml", text.encode())
     return calibration
 
 
