@@ -20,6 +20,7 @@ from envs.bidding.auctions import Auctions
 from envs.bidding.fidelity_days import predictive_checks
 from envs.bidding.held_out import HeldOut, Simulator
 from envs.bidding.landscape import kaplan_meier
+from envs.bidding.paid_prices import paid_prices
 from envs.core.fidelity import (
     SIGNIFICANCE,
     Check,
@@ -63,7 +64,7 @@ def judge_simulator(
             *click_checks,
             *days_checks,
         ),
-        curves=(price_curve, win_curve, spend_curve, click_curve, days_curve),
+        curves=(paid_prices(held), price_curve, win_curve, spend_curve, click_curve, days_curve),
     )
 
 
@@ -115,6 +116,7 @@ def _price_checks(held: HeldOut, rng: Generator) -> tuple[list[Check], Curve]:
         x=tuple(grid.tolist()),
         observed=tuple(observed.tolist()),
         simulated=tuple(grid.tolist()),
+        kind="distribution",
     )
     return checks, curve
 
@@ -166,7 +168,9 @@ def _win_rate_checks(held: HeldOut) -> tuple[list[Check], Curve]:
         observed, simulated = held.auctions.won[rows].mean(), expected[rows].mean()
         error = np.sqrt(np.mean(expected[rows] * (1 - expected[rows])) / len(rows))
         allowed = 0.01 + _normal_quantile(9) * error
-        points.append((float(np.median(bid[rows])), float(observed), float(simulated)))
+        points.append(
+            (float(np.median(bid[rows])), float(observed), float(simulated), float(len(rows)))
+        )
         checks.append(
             Check(
                 name=f"win rate at bid decile {decile}",
@@ -179,10 +183,10 @@ def _win_rate_checks(held: HeldOut) -> tuple[list[Check], Curve]:
                 f"{points[-1][0]:.3g} CPM.",
             )
         )
-    x, observed_line, simulated_line = zip(*points, strict=True)
+    x, observed_line, simulated_line, rows_behind = zip(*points, strict=True)
     return checks, Curve(
         name="win rate by bid", x_label="logged bid (CPM)", y_label="win rate",
-        x=x, observed=observed_line, simulated=simulated_line,
+        x=x, observed=observed_line, simulated=simulated_line, kind="calibration", n=rows_behind,
     )  # fmt: skip
 
 
@@ -258,12 +262,15 @@ def _click_checks(held: HeldOut) -> tuple[list[Check], Curve]:
                 SIGNIFICANCE / _DECILES,
             )
         )  # fmt: skip
-        points.append((float(probability[rows].mean()), float(click[rows].mean())))
+        points.append(
+            (float(probability[rows].mean()), float(click[rows].mean()), float(len(rows)))
+        )
     checks.append(_click_check("clicks overall", probability, click, 0.05, SIGNIFICANCE))
-    simulated, observed = zip(*points, strict=True)
+    simulated, observed, rows_behind = zip(*points, strict=True)
     return checks, Curve(
         name="click calibration", x_label="predicted click probability",
         y_label="observed click rate", x=simulated, observed=observed, simulated=simulated,
+        kind="calibration", n=rows_behind,
     )  # fmt: skip
 
 

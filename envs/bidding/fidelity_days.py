@@ -62,7 +62,8 @@ def predictive_checks(
     return checks, Curve(
         name="day spend", x_label="held-out day", y_label="spend (CPM units)",
         x=tuple(range(1, auctions.days + 1)), observed=tuple(spend.sum(axis=1).tolist()),
-        simulated=tuple(centre.tolist()),
+        simulated=tuple(centre.tolist()), kind="forecast", low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
     )  # fmt: skip
 
 

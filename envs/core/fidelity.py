@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.random import Generator
@@ -44,9 +44,18 @@ class Check:
         return bool(self.low <= self.value <= self.high)
 
 
+CurveKind = Literal["distribution", "calibration", "backtest", "forecast", "effect"]
+"""What two lines compare: how outcomes are spread, chances with what came of them, totals when
+acting otherwise, what was foretold with what came, or what an action changes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """Two lines to lay over each other: what held-out data show and what the simulator says."""
+    """Two lines to lay over each other: what held-out data show and what the simulator says.
+
+    `n` is how many rows stand behind each point and `low` to `high` the simulator's 90 % interval;
+    empty where they are not known.
+    """
 
     name: str
     x_label: str
@@ -54,6 +63,10 @@ class Curve:
     x: tuple[float, ...]
     observed: tuple[float, ...]
     simulated: tuple[float, ...]
+    kind: CurveKind = "backtest"
+    n: tuple[float, ...] = ()
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,14 +95,14 @@ class FidelityReport:
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> FidelityReport:
         """The report that `as_dict` wrote; verdicts are computed again from the numbers."""
-        lines = ("x", "observed", "simulated")
+        lines = ("x", "observed", "simulated", "n", "low", "high")
         return cls(
             checks=tuple(
                 Check(**{**check, **_bounds(check)})
                 for check in (_without(row, "passed") for row in saved["checks"])
             ),
             curves=tuple(
-                Curve(**{**curve, **{line: tuple(curve[line]) for line in lines}})
+                Curve(**{**curve, **{line: tuple(curve.get(line, ())) for line in lines}})
                 for curve in saved["curves"]
             ),
         )

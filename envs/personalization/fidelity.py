@@ -102,12 +102,14 @@ def _group_checks(q: Floats, visits: Visits) -> tuple[list[Check], Curve]:
             (
                 float(np.average(q[rows], weights=part.weight)),
                 float(np.average(part.reward, weights=part.weight)),
+                float(part.weight.sum()),
             )
         )
-    simulated, observed = zip(*points, strict=True)
+    simulated, observed, impressions = zip(*points, strict=True)
     return checks, Curve(
         name="reward calibration", x_label="predicted reward rate",
         y_label="observed reward rate", x=simulated, observed=observed, simulated=simulated,
+        kind="calibration", n=impressions,
     )  # fmt: skip
 
 

@@ -189,6 +189,7 @@ def _head(name: str, chance: Floats, event: NDArray[np.bool_], rng: Generator) -
         x=tuple((np.bincount(band, chance)[held] / size[held]).tolist()),
         observed=tuple((np.bincount(band, event)[held] / size[held]).tolist()),
         simulated=tuple((np.bincount(band, chance)[held] / size[held]).tolist()),
+        kind="calibration", n=tuple(size[held].astype(float).tolist()),
     )  # fmt: skip
     return Part(tuple(checks), (curve,), tuple(notes))
 

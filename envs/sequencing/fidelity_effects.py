@@ -88,6 +88,7 @@ def effect_checks(
         x=tuple(float(i) for i in range(len(compared))),
         observed=tuple(e.estimate for e in compared),
         simulated=tuple(e.simulated for e in compared),
+        kind="effect", n=tuple(float(e.n) for e in compared),
     )  # fmt: skip
     unknown = tuple(
         Check(

@@ -242,7 +242,8 @@ def _cumulative(
 ) -> tuple[list[Check], Curve]:
     """5. Cumulative purchases within 5 % up to 26 weeks, 8 % beyond, plus their sampling error."""
     truth = np.cumsum(observed.purchase.sum(axis=0))
-    mean = np.mean([np.cumsum(draw.purchase.sum(axis=0)) for draw in draws], axis=0)
+    drawn = np.array([np.cumsum(draw.purchase.sum(axis=0)) for draw in draws])
+    mean, (low_end, high_end) = drawn.mean(axis=0), np.quantile(drawn, [0.05, 0.95], axis=0)
     weeks = len(truth)
     checks = []
     for week in at:
@@ -259,4 +260,5 @@ def _cumulative(
         name="cumulative purchases", x_label="later week", y_label="purchases",
         x=tuple(float(w) for w in range(1, weeks + 1)),
         observed=tuple(float(v) for v in truth), simulated=tuple(float(v) for v in mean),
+        kind="forecast", low=tuple(low_end.tolist()), high=tuple(high_end.tolist()),
     )  # fmt: skip

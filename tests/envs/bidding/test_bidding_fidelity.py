@@ -12,6 +12,7 @@ from envs.bidding.fidelity import judge_simulator
 from envs.bidding.generator import PRESETS
 from envs.bidding.held_out import HeldOut
 from envs.bidding.market import fit_market
+from envs.bidding.paid_prices import paid_prices
 from envs.bidding.response import Recalibration
 from envs.bidding.truth import TrueSimulator
 from envs.core.fidelity import FidelityReport
@@ -81,6 +82,20 @@ def test_a_report_names_every_check_with_its_bounds_sample_and_meaning() -> None
     assert {curve.name for curve in report.curves} >= {"price law", "click calibration"}
     for curve in report.curves:
         assert len(curve.x) == len(curve.observed) == len(curve.simulated) > 0
+        assert all(len(part) in (0, len(curve.x)) for part in (curve.n, curve.low, curve.high))
+
+
+def test_paid_prices_are_spread_as_the_truth_says_and_not_as_dearer_ones() -> None:
+    auctions, _ = generated("default", 6, 2)
+    apart = []
+    for factor in (1.0, 1.4):
+        dearer = auctions._replace(price_cpm=auctions.price_cpm * np.float32(factor))
+        held = HeldOut.seen_by(TrueSimulator(PRESETS["default"]), auctions)
+        curve = paid_prices(replace(held, auctions=dearer))
+        assert sum(curve.observed) == pytest.approx(1.0)
+        assert sum(curve.simulated) == pytest.approx(1.0)
+        apart.append(float(np.abs(np.subtract(curve.observed, curve.simulated)).sum()))
+    assert apart[0] < 0.06 < 0.2 < apart[1]
 
 
 def test_a_vacuous_interval_is_refused() -> None:
