@@ -94,6 +94,16 @@ def ui_command(folder: Path) -> str:
     )
 
 
+def ui_address(folder: Path) -> str:
+    """Where the recorded runs are seen: the server that holds them, or where `ui_command` serves.
+
+    `MLFLOW_UI` names another place.
+    """
+    store = store_in(folder, os.environ)
+    served = store.uri if store.uri.startswith(("http:", "https:")) else "http://127.0.0.1:5000"
+    return without_password(os.environ.get("MLFLOW_UI", served)).rstrip("/")
+
+
 @contextmanager
 def set_up_alone(database: Path, patience_s: float) -> Iterator[None]:
     """Hold the store's lock file: of several jobs that start at once, one sets the store up.

@@ -7,8 +7,9 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ppo_marketing.errors import Interrupted, PpoMarketingError, UserError
 from ppo_marketing.tracking.registry import Registry
@@ -68,6 +69,18 @@ def open_tracker(folder: Path, *, patience_s: float = 60.0) -> Tracker:
     return tracker
 
 
+class Recorded(NamedTuple):
+    """A run as the store has it; `metrics` are the last values, `minutes` None while it runs."""
+
+    id: str
+    experiment_id: str
+    name: str
+    status: str
+    started: datetime
+    minutes: float | None
+    metrics: dict[str, float]
+
+
 class Tracker:
     """An open store; `start` records one run in it."""
 
@@ -121,6 +134,23 @@ class Tracker:
             self._close_after(run, error)
             raise
         patiently(self._store, lambda: self._client.set_terminated(run.id, "FINISHED"))
+
+    def history(self, experiment: str, most: int) -> tuple[Recorded, ...]:
+        """The last runs of an experiment, the newest first; none where there is no such experiment.
+
+        Raises:
+            PpoMarketingError: the store failed; see `tracking.store.explained`.
+        """
+        found = patiently(self._store, lambda: self._client.get_experiment_by_name(experiment))
+        if found is None:
+            return ()
+        runs = patiently(
+            self._store,
+            lambda: self._client.search_runs(
+                [found.experiment_id], order_by=["attributes.start_time DESC"], max_results=most
+            ),
+        )
+        return tuple(_recorded(run) for run in runs)
 
     @property
     def registry(self) -> Registry:
@@ -189,6 +219,20 @@ class Tracker:
         except PpoMarketingError as second:
             # What ended the job matters more; the next start closes the run as an orphan.
             error.add_note(f"The run could not be closed either: {second}")
+
+
+def _recorded(run: Any) -> Recorded:
+    info = run.info
+    took_ms = None if info.end_time is None else info.end_time - info.start_time
+    return Recorded(
+        id=info.run_id,
+        experiment_id=info.experiment_id,
+        name=info.run_name,
+        status=info.status,
+        started=datetime.fromtimestamp(info.start_time / 1000, UTC),
+        minutes=None if took_ms is None else took_ms / 60_000,
+        metrics=dict(run.data.metrics),
+    )
 
 
 def _client(store: Store) -> MlflowClient:
