@@ -23,7 +23,7 @@ ROLES: Mapping[str, str] = {
 """The colour of each kind of actor, the same on every page."""
 
 OBSERVED, SIMULATED = "observed", "simulated"
-MOST_PLAIN_ROWS = 60
+MOST_PLAIN_ROWS = 120
 """A table up to this length is written out whole, so that a screen reader reads all of it."""
 
 Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart

@@ -11,18 +11,25 @@ import streamlit as st
 from envs import decision_names
 from envs.core.decision import Calibration, Decision
 from envs.core.fidelity import FidelityReport
+from envs.core.log import LogTable
+from envs.core.logged import LoggedDecisions
 from envs.core.settings import load_settings
 from ppo_marketing import jobs
 from ppo_marketing.config import project_folder
 from ppo_marketing.jobs.calibration import load_calibration
 from ppo_marketing.jobs.kept_runs import KeptEvidence, KeptRun, kept_evidence, runs_of
+from ppo_marketing.jobs.run_log import log_of
 from ppo_marketing.jobs.verdicts import Audited, kept_verdict
+from ppo_marketing.log_summary import LogSummary, summary_of
 from ppo_marketing.pipeline import as_user_error
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy
+from ppo_marketing.tracking import Recorded, has_store, open_tracker, ui_address
+from ppo_marketing.uploads import KeptLog, checked
 
 FEW, SOME = 4, 16
 """How many large and how many small values are kept, over all sessions."""
+MOST_RECORDED = 50
 
 
 def folder() -> Path:
@@ -71,6 +78,17 @@ def fidelity(run: KeptRun) -> FidelityReport:
     return calibration(run).fidelity
 
 
+def logged_decisions(run: KeptRun) -> LoggedDecisions | None:
+    """The held-out decisions as they were logged; None where the log can be replayed whole."""
+    return _logged(str(run.calibration), _sha256(run.calibration / "calibration.json"), run)
+
+
+@st.cache_resource(max_entries=FEW, show_spinner="Looking at the log …")
+def _logged(path: str, sha256: str, _run: KeptRun) -> LoggedDecisions | None:
+    with as_user_error():
+        return calibration(_run).heldout_decisions(calibration_settings(_run))
+
+
 def policy(run: KeptRun) -> Agent:
     """The run's policy."""
     return _policy(str(run.policy), _sha256(run.policy / "policy.json"))
@@ -80,6 +98,43 @@ def settings(run: KeptRun) -> Any:
     """The settings that the run's policy acts under."""
     kept = _sha256(run.policy / "settings.json")
     return _settings(str(run.policy), run.decision, kept)
+
+
+def run_log(run: KeptRun) -> LogTable:
+    """The log that the run learned from."""
+    return log_of(run, card(run.decision), folder())
+
+
+def kept_log(log: KeptLog) -> LogTable:
+    """A log that was handed in."""
+    return checked(folder(), card(log.decision), log.path, log.columns, log.reader)
+
+
+def summary(log: LogTable, currency: str) -> LogSummary:
+    """A log summed up."""
+    return _summary(f"{log.path.name} {log.names}", currency, log)
+
+
+@st.cache_resource(max_entries=SOME, show_spinner="Summing up the log …")
+def _summary(key: str, currency: str, _log: LogTable) -> LogSummary:
+    return summary_of(_log, currency)
+
+
+def history(decision: str) -> tuple[tuple[Recorded, ...], str]:
+    """The last recorded runs of a decision, and the address at which MLflow shows them."""
+    if not has_store(folder()):
+        return (), ""
+    return _history(str(folder()), decision), ui_address(folder())
+
+
+def history_command() -> str:
+    """What starts MLflow here, for people who sit at this machine."""
+    return "mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db"
+
+
+@st.cache_data(ttl=20, max_entries=SOME, show_spinner="Asking MLflow …")
+def _history(path: str, decision: str) -> tuple[Recorded, ...]:
+    return open_tracker(Path(path)).history(decision, MOST_RECORDED)
 
 
 def _calibrated(run: KeptRun) -> tuple[Calibration, Any]:

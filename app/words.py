@@ -60,11 +60,12 @@ def _digits(value: float) -> int:
 
 
 def money(value: float | None, currency: str, *, signed: bool = False) -> str:
-    """An amount with its currency: two digits after the point below a thousand, none above."""
+    """An amount with its currency: cents below a thousand, three telling digits below one."""
     if value is None or not math.isfinite(value):
         return "–"
-    whole = abs(value) >= 1000
-    return f"{number(value, 0 if whole else 2, signed=signed)} {short(currency)}"
+    size = abs(value)
+    digits = 0 if size >= 1000 else 2 if size >= 1 or size == 0 else _digits(value)
+    return f"{number(value, digits, signed=signed)} {short(currency)}"
 
 
 def short(currency: str) -> str:
