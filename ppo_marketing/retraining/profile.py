@@ -84,7 +84,7 @@ class LogProfile:
     def from_bytes(cls, content: bytes) -> LogProfile:
         """What `to_bytes` wrote.
 
-        Raises ValueError or KeyError where it is something else.
+        Raises ValueError, KeyError or zipfile.BadZipFile where it is something else.
         """
         with np.load(io.BytesIO(content), allow_pickle=False) as saved:
             facts = LogFacts.from_dict(json.loads(saved["facts"].tobytes()))
