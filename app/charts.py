@@ -52,16 +52,21 @@ def lines(
     frame: pd.DataFrame, x: str, y: str, series: str, *, height: int = 280, points: bool = False
 ) -> alt.Chart:
     """One line a value of the column `series`; dashes tell them apart without colour as well."""
-    names = list(dict.fromkeys(frame[series]))
+    plain = _plain(frame, x=x, y=y, series=series)
+    names = list(dict.fromkeys(plain["series"]))
     chart: alt.Chart = (
-        alt.Chart(frame)
+        alt.Chart(plain)
         .mark_line(point=points, strokeWidth=2)
         .encode(
-            x=alt.X(x, type="quantitative" if _is_number(frame[x]) else "temporal"),
-            y=alt.Y(y, type="quantitative", scale=alt.Scale(zero=False)),
-            color=alt.Color(series, type="nominal", scale=scale(names), legend=_legend()),
-            strokeDash=alt.StrokeDash(series, type="nominal", sort=names, legend=None),
-            tooltip=[x, series, alt.Tooltip(y, format=",.4~g")],
+            x=alt.X("x", type="quantitative" if _is_number(plain["x"]) else "temporal", title=x),
+            y=alt.Y("y:Q", scale=alt.Scale(zero=False), title=y),
+            color=alt.Color("series:N", scale=scale(names), sort=names, legend=_legend()),
+            strokeDash=alt.StrokeDash("series:N", sort=names, legend=_legend()),
+            tooltip=[
+                alt.Tooltip("x", title=x),
+                alt.Tooltip("series:N", title=series),
+                alt.Tooltip("y:Q", title=y, format=",.4~g"),
+            ],
         )
         .properties(height=height)
     )
@@ -71,12 +76,15 @@ def lines(
 def bars(frame: pd.DataFrame, x: str, y: str, *, height: int = 220) -> alt.Chart:
     """One bar a row, in the order of the frame."""
     chart: alt.Chart = (
-        alt.Chart(frame)
+        alt.Chart(_plain(frame, x=x, y=y))
         .mark_bar(color=PALETTE[0])
         .encode(
-            x=alt.X(x, type="nominal", sort=None, axis=alt.Axis(labelAngle=0, labelOverlap=True)),
-            y=alt.Y(y, type="quantitative"),
-            tooltip=[x, alt.Tooltip(y, format=",.4~g")],
+            x=alt.X("x:N", sort=None, title=x, axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+            y=alt.Y("y:Q", title=y),
+            tooltip=[
+                alt.Tooltip("x:N", title=x),
+                alt.Tooltip("y:Q", title=y, format=",.4~g"),
+            ],
         )
         .properties(height=height)
     )
@@ -85,21 +93,32 @@ def bars(frame: pd.DataFrame, x: str, y: str, *, height: int = 220) -> alt.Chart
 
 def intervals(frame: pd.DataFrame, name: str, unit: str) -> alt.LayerChart:
     """One dot with its interval a row; columns: `name`, value, low, high, kind."""
-    kinds = list(dict.fromkeys(frame["kind"]))
+    plain = _plain(frame, name=name, value="value", low="low", high="high", kind="kind")
+    kinds = list(dict.fromkeys(plain["kind"]))
     colour = alt.Color(
         "kind:N",
         scale=alt.Scale(domain=kinds, range=[ROLES.get(kind, PALETTE[-1]) for kind in kinds]),
         legend=None,
     )
-    place = alt.Y(name, type="nominal", sort=None, title=None, axis=alt.Axis(labelLimit=260))
-    base = alt.Chart(frame).encode(y=place, color=colour)
-    told = [name, *(alt.Tooltip(part, format=",.4~g") for part in ("value", "low", "high"))]
+    axis = alt.Axis(labelLimit=260, labelOverlap=False)
+    base = alt.Chart(plain).encode(
+        y=alt.Y("name:N", sort=None, title=None, axis=axis), color=colour
+    )
+    told = [
+        alt.Tooltip("name:N", title=name),
+        *(alt.Tooltip(f"{part}:Q", format=",.4~g") for part in ("value", "low", "high")),
+    ]
     reach = base.mark_rule(strokeWidth=3).encode(
         x=alt.X("low:Q", title=unit, scale=alt.Scale(zero=False)), x2="high:Q", tooltip=told
     )
     dots = base.mark_point(filled=True, size=110, opacity=1).encode(x="value:Q", tooltip=told)
-    layered: alt.LayerChart = (reach + dots).properties(height=max(120, 34 * len(frame)))
+    layered: alt.LayerChart = (reach + dots).properties(height=70 + 34 * len(plain))
     return layered
+
+
+def _plain(frame: pd.DataFrame, **columns: str) -> pd.DataFrame:
+    """The columns under names that Vega cannot take for an expression: labels are from data."""
+    return pd.DataFrame({plain: frame[column] for plain, column in columns.items()})
 
 
 def _legend() -> alt.Legend:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 import streamlit as st
@@ -11,6 +12,12 @@ import streamlit as st
 from app import errors, session
 from app.session import Choice
 from ppo_marketing.jobs.kept_runs import KeptRun, Reached
+
+ICON = Path(__file__).with_name("icon.png")
+"""The app's own: Streamlit fetches named icons of a tab from another host."""
+
+CARD_PIXELS = 190
+"""Room for an amount with its currency; four of them fit beside the menu at 1280 pixels."""
 
 NEEDS: dict[Reached, tuple[str, str, str]] = {
     "calibrated": ("a simulator", "Choose a log and fit one", "data"),
@@ -38,14 +45,20 @@ def headline(title: str, sentence: str) -> None:
 
 
 def cards(row: Sequence[Card]) -> None:
-    """Cards side by side; on a narrow screen one below the other."""
-    for column, card in zip(st.columns(len(row)), row, strict=True):
-        with column.container(border=True, height="stretch"):
-            st.metric(
-                card.label, card.value, delta=card.delta, delta_color="off", help=card.help or None
-            )
-            if card.interval:
-                st.caption(card.interval)
+    """Cards side by side, as many as fit; on a narrow screen one below the other."""
+    with st.container(horizontal=True):
+        for card in row:
+            with st.container(border=True, width=CARD_PIXELS):
+                st.metric(
+                    card.label,
+                    card.value,
+                    delta=card.delta,
+                    delta_color="off",
+                    delta_arrow="off",
+                    help=card.help or None,
+                )
+                if card.interval:
+                    st.caption(card.interval)
 
 
 def require(needed: Reached, title: str) -> tuple[Choice, KeptRun]:

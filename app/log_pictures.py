@@ -80,7 +80,7 @@ def _spread(spread: Spread) -> None:
         st.caption(f"no value at all{empty}")
         return
     title = spread.unit if spread.numeric else "level"
-    frame = pd.DataFrame({title: list(spread.places), "share": list(spread.shares)})
+    frame = pd.DataFrame({"x": list(spread.places), "share": list(spread.shares)})
     most = spread.places[spread.shares.index(max(spread.shares))]
     told = words.number(most) if isinstance(most, float) else most
     kind: Literal["quantitative", "nominal"] = "quantitative" if spread.numeric else "nominal"
@@ -88,10 +88,10 @@ def _spread(spread: Spread) -> None:
         alt.Chart(frame)
         .mark_bar(color=charts.PALETTE[0])
         .encode(
-            x=alt.X(title, type=kind, sort=None),
+            x=alt.X("x", type=kind, sort=None, title=title, axis=alt.Axis(labelAngle=0)),
             y=alt.Y("share:Q", axis=alt.Axis(format="%"), title=None),
-            tooltip=[title, alt.Tooltip("share:Q", format=".1%")],
+            tooltip=["x", alt.Tooltip("share:Q", format=".1%")],
         )
         .properties(height=140)
     )
-    charts.show(chart, frame, alt=f"most often {told}{empty}")
+    charts.show(chart, frame.rename(columns={"x": title}), alt=f"most often {told}{empty}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import errors, session
+from app import errors, layout, session
 
 # (file in pages_, title, icon), in the order that an analyst thinks.
 PAGES = {
@@ -21,7 +21,7 @@ PAGES = {
 
 def main() -> None:
     """Settle what is looked at, then draw the page."""
-    st.set_page_config(page_title="ppo-marketing", page_icon=":material/insights:", layout="wide")
+    st.set_page_config(page_icon=str(layout.ICON), layout="wide")
     page = st.navigation(
         {
             section: [

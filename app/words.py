@@ -90,7 +90,7 @@ def amount(value: float | None, unit: str, currency: str, *, signed: bool = Fals
 def interval(estimate: Estimate, unit: str, currency: str) -> str:
     """Where an estimate lies with 95 % confidence."""
     low, high = (amount(end, unit, currency) for end in (estimate.low, estimate.high))
-    return f"95 %: {low} to {high}"
+    return f"95 %: {low.split(' ')[0]} to {high}"
 
 
 def day(moment: datetime | date) -> str:

@@ -44,11 +44,13 @@ class Headline:
     """What a policy would earn an episode beyond what is done today, and whether that is shown.
 
     `difference` is in currency an episode; `lift` the same in shares of the ceiling, paired, with
-    its interval. `beside` says what is done today: the log's own policy, or else the best rule.
+    its interval, and `over_rule` that over the best rule. `beside` says what is done today: the
+    log's own policy, or else the best rule.
     """
 
     difference: float
     lift: Estimate
+    over_rule: Estimate
     beside: Row
     episode: str
     supported: bool
@@ -71,7 +73,14 @@ class Headline:
         }[self.finding]
         if self.finding != "more":
             return f"{said}: keep what runs."
-        return f"{said}; the log {'supports it' if self.supported else 'does not support it yet'}."
+        rule = self.over_rule
+        as_good = (
+            ""
+            if rule.low > 0
+            else f" The best rule earns {'more' if rule.high < 0 else 'as much'}."
+        )
+        support = "supports it" if self.supported else "does not support it yet"
+        return f"{said}; the log {support}.{as_good}"
 
 
 @dataclass(frozen=True)
@@ -158,9 +167,11 @@ def headline(evidence: Evidence, episode: str, supported: bool) -> Headline:
     """The policy beside what is done today: the log's own policy, else the best rule."""
     logging = [row for row in evidence.rows if row.kind == "logging"]
     beside = logging[0] if logging else evidence.row(evidence.best_rule)
+    over_rule = evidence.row(evidence.best_rule).policy_lift
     assert beside.policy_lift is not None
+    assert over_rule is not None
     difference = evidence.policy.value.value - beside.value.value
-    return Headline(difference, beside.policy_lift, beside, episode, supported)
+    return Headline(difference, beside.policy_lift, over_rule, beside, episode, supported)
 
 
 def compared(evidence: Evidence) -> tuple[Row, ...]:

@@ -135,7 +135,7 @@ def _card(row: Row, currency: str) -> Card:
     lift = row.policy_lift
     delta = None
     if lift is not None and row.kind != "ceiling":
-        delta = f"{words.number(100 * lift.value, 1, signed=True)} points for this policy"
+        delta = f"{words.number(100 * lift.value, 1, signed=True)} points"
     return Card(
         label=WHO[row.kind],
         value=words.money(row.value.value, currency),

@@ -1,0 +1,184 @@
+"""A headless Chromium, the app as people start it, and visits that notice everything untoward."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Request,
+    TimeoutError,
+    sync_playwright,
+)
+
+from tests.support.app_project import app_project
+
+__all__ = ["app_project"]
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PATIENCE_MS = 90_000
+# Opened below the root, Streamlit's page looks for its server in two places; the first has none.
+PROBES = ("/_stcore/health", "/_stcore/host-config")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium; the test is skipped, saying so, where there is none."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip(
+            "Chromium is absent: apt-get install --no-install-recommends chromium (.ci/run does it "
+            "where it may)"
+        )
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, headless=True)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pictures of the pages go: the folder named by SCREENSHOTS, or one of this run."""
+    named = os.environ.get("SCREENSHOTS")
+    folder = Path(named) if named else tmp_path_factory.getbasetemp() / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def served(project: Path) -> Iterator[str]:
+    """The app of a project, started by the command line; its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "ppo_marketing", "app", "--port", str(port), "--no-browser"]
+    server = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "PPO_MARKETING_PROJECT": str(project), "PYTHONPATH": str(REPOSITORY)},
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        while not _answers(f"{url}/_stcore/health"):
+            assert server.poll() is None, "the app ended before it answered"
+            time.sleep(0.2)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@dataclass
+class Visit:
+    """One person's tab: what they see, and what went wrong behind it."""
+
+    page: Page
+    url: str
+    pictures: Path
+    errors: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", self._asked)
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        probing = urlsplit(str(message.location.get("url", ""))).path
+        if message.type == "error" and not (probing.endswith(PROBES) and probing.count("/") > 2):
+            self.errors.append(f"{message.text} {message.location}")
+
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith((self.url, self.url.replace("http", "ws"), "data:", "blob:")):
+            self.elsewhere.append(request.url)
+
+    def open(self, address: str = "") -> None:
+        """Open an address of the app as a new arrival."""
+        self.page.goto(self.url + address)
+        self.settled()
+
+    def go(self, title: str) -> None:
+        """Follow a link of the menu."""
+        self.page.get_by_test_id("stSidebarNavLink").filter(has_text=title).first.click()
+        self.page.wait_for_function(f"document.title === {title!r}")
+        self.settled()
+
+    def press(self, label: str) -> None:
+        """Press a button, and wait until the page has answered."""
+        self.page.get_by_role("button", name=label, exact=True).first.click()
+        self.page.wait_for_timeout(300)
+        self.settled()
+
+    def write(self, label: str, text: str) -> None:
+        """Write into a field of text or of a number."""
+        field = self.page.locator(f"input[aria-label='{label}']").first
+        field.fill(text)
+        field.press("Tab")
+
+    def settled(self) -> None:
+        """Wait until the page is drawn and nothing runs any more."""
+        self.page.get_by_role("heading").first.wait_for()
+        self.page.wait_for_function(
+            "!document.querySelector('[data-testid=stStatusWidget]')"
+            " && !document.querySelector('[data-testid=stSpinner]')"
+            " && !document.querySelector('[data-stale=true]')"
+        )
+
+    def sees(self, text: str) -> None:
+        """Wait until a text is on the page."""
+        try:
+            self.page.get_by_text(text).first.wait_for()
+        except TimeoutError as error:
+            self.page.screenshot(path=str(self.pictures / "failed.png"), full_page=True)
+            shown = self.page.get_by_test_id("stMain").inner_text()
+            raise AssertionError(f"{text!r} is not on the page, which says:\n{shown}") from error
+
+    def picture(self, name: str, width: int = 1280) -> None:
+        """Keep a picture of the whole page; it is nowhere wider than the window."""
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.settled()
+        self.page.wait_for_timeout(600)
+        height = self.page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+        self.page.set_viewport_size({"width": width, "height": min(int(height) + 20, 4000)})
+        self.page.wait_for_timeout(600)
+        self.page.screenshot(path=str(self.pictures / f"{name}-{width}.png"))
+        wide = self.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{name} is {wide} pixels wide in a window of {width}"
+        self.page.set_viewport_size({"width": 1280, "height": 900})
+
+    def went_well(self) -> None:
+        """Nothing on the console, no request to another host, no error on the page."""
+        assert self.errors == []
+        assert self.elsewhere == []
+        assert self.page.get_by_test_id("stException").count() == 0
+
+
+@pytest.fixture
+def visit(browser: Browser, screenshots: Path) -> Iterator[Visit]:
+    """A tab of its own, not yet anywhere."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    yield Visit(context.new_page(), "", screenshots)
+    context.close()
