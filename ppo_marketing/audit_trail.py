@@ -35,11 +35,13 @@ class Action(StrEnum):
     """What was done."""
 
     APPROVE = "approve"
+    REJECT = "reject"  # a person says that this policy must not be released
     PROMOTE = "promote"
     OVERRIDE = "override"  # promoted in spite of a verdict that did not pass
     ROLLBACK = "rollback"
     RESTORE = "restore"  # an alias that was moved by hand, set back
     MEND = "mend"  # a torn last line, set aside
+    REFUSE = "refuse"  # somebody tried what their role does not allow; nothing was done
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ MOST_OVERRIDE_DAYS = 90
 MOST_CHARACTERS = 1000
 """Of a name or a reason: a tag of the registry holds 5000."""
 
-_RELEASES = (Action.PROMOTE, Action.OVERRIDE, Action.ROLLBACK)
+RELEASES = (Action.PROMOTE, Action.OVERRIDE, Action.ROLLBACK)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +164,7 @@ def standing(lines: Sequence[Line], decision: str) -> Standing | None:
     stack: list[Line] = []
     since: Line | None = None
     for line in lines:
-        if line.decision != decision or line.action not in _RELEASES:
+        if line.decision != decision or line.action not in RELEASES:
             continue
         if line.action is Action.ROLLBACK:
             if len(stack) < 2 or stack[-2].to_version != line.to_version:
@@ -238,8 +238,9 @@ def require_approval(
 ) -> Line | None:
     """The approval that lets `promoter` release this policy; None where none is asked for.
 
-    It is another person's, of this very policy, not older than `rules.approval_days`, and not used
-    up by an earlier promotion. Raises Refused that says why each one there is does not count.
+    It is another person's, of this very policy, not older than `rules.approval_days`, and neither
+    used up by an earlier promotion nor taken back by a rejection. Raises Refused that says why each
+    one there is does not count.
     """
     if not rules.four_eyes:
         return None
@@ -247,7 +248,7 @@ def require_approval(
     for line in reversed(lines):
         if line.decision != decision or line.policy_sha256 != policy_sha256:
             continue
-        if line.action in (Action.PROMOTE, Action.OVERRIDE):
+        if line.action in (Action.PROMOTE, Action.OVERRIDE, Action.REJECT):
             break
         if line.action is not Action.APPROVE:
             continue

@@ -53,7 +53,13 @@ for command in (
     overview,
 ):
     app.command()(command)
-for release in (releases.approve, releases.promote, releases.rollback, releases.champion):
+for release in (
+    releases.approve,
+    releases.reject,
+    releases.promote,
+    releases.rollback,
+    releases.champion,
+):
     app.command()(release)
 app.command("app")(analysts_app)
 app.add_typer(experiment.app, name="experiment")

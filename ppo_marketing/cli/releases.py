@@ -1,9 +1,8 @@
-"""`approve`, `promote`, `rollback`, `champion` and `audit`: releasing a policy, on the record."""
+"""`approve`, `reject`, `promote`, `rollback`, `champion`, `audit`: releasing, on the record."""
 
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +42,20 @@ def approve(
     _show_released(
         releasing.approve(run, desk, approver=approver, reason=reason or ""), json, "approved"
     )
+
+
+def reject(
+    run: RunFolder,
+    approver: Approver = None,
+    reason: Why = None,
+    config_file: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """Record that a judged policy must not be released; approvals of it no longer count."""
+    from ppo_marketing.jobs import reviewing
+
+    desk = _desk(_decision_of(run), config_file)
+    _show_released(reviewing.reject(run, desk, approver=approver, reason=reason), json, "rejected")
 
 
 def promote(
@@ -196,15 +209,9 @@ def _desk(decision: str, config_file: Path | None) -> Desk:
 
 
 def _desk_of(project: Path) -> Desk:
-    import getpass
+    from ppo_marketing.jobs.release_book import desk_of
 
-    from ppo_marketing.jobs.release_book import Desk
-
-    try:
-        actor = getpass.getuser()
-    except (KeyError, OSError):  # an account without a name, as containers have them
-        actor = f"uid {os.getuid()}"
-    return Desk(project, actor, datetime.now(UTC))
+    return desk_of(project)
 
 
 def _version(number: int | None) -> str:

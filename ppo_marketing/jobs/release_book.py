@@ -6,14 +6,17 @@ done any number of times, so whichever command opens the book next finishes what
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from ppo_marketing import audit_trail
+from ppo_marketing.access import User
 from ppo_marketing.audit_trail import Action, Anchor, Entry, Line, anchor_from, cut_off, head
 from ppo_marketing.errors import IntegrityError
 from ppo_marketing.files import held_alone
@@ -32,12 +35,16 @@ def trail_of(project: Path) -> Path:
 
 
 class Desk(NamedTuple):
-    """Where and by whom something is released: the project, the account, the moment, the rules."""
+    """Where and by whom something is released: the project, the account, the moment, the rules.
+
+    `user` is who signed in; None is local use, where nobody does.
+    """
 
     project: Path
     actor: str
     now: datetime
     rules: ReleaseRules = ReleaseRules()
+    user: User | None = None
 
     @property
     def trail(self) -> Path:
@@ -48,6 +55,15 @@ class Desk(NamedTuple):
         """What is recorded of an action at this desk."""
         said = {"time": utc_text(self.now), "actor": self.actor, "action": action, **values}
         return Entry(**said)  # type: ignore[arg-type] # checked when it is read back
+
+
+def desk_of(project: Path, user: User | None = None) -> Desk:
+    """The desk of the account that runs this, now."""
+    try:
+        actor = getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as containers have them
+        actor = f"uid {os.getuid()}"
+    return Desk(project, actor, datetime.now(UTC), user=user)
 
 
 @dataclass

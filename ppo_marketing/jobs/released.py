@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ppo_marketing import audit_trail
+from ppo_marketing.access import Permission
 from ppo_marketing.audit_trail import Action, Anchor, Line, anchor_from, head
 from ppo_marketing.errors import AlreadyRunning, IntegrityError, UserError
 from ppo_marketing.files import held_alone
+from ppo_marketing.jobs.admission import admit, answering
 from ppo_marketing.jobs.release_book import (
     Book,
     Desk,
@@ -17,7 +19,7 @@ from ppo_marketing.jobs.release_book import (
     what_stands,
 )
 from ppo_marketing.jobs.releasing import Released
-from ppo_marketing.releases import Standing, required, standing
+from ppo_marketing.releases import Standing, standing
 from ppo_marketing.tracking import has_store, open_tracker
 from ppo_marketing.tracking.registry import CHALLENGER, CHAMPION, model_name
 
@@ -65,8 +67,8 @@ def restore(decision: str, desk: Desk, *, approver: str | None, reason: str | No
 
     Raises UserError where nothing was released, or a name or a reason is missing.
     """
-    required(approver=approver, reason=reason)
-    assert approver is not None
+    admit(desk, Permission.ROLLBACK, decision=decision, asked="restore")
+    name = answering(desk, approver, decision=decision, asked="restore", reason=reason)
     assert reason is not None
     with opened(desk) as book:
         now = book.standing(decision)
@@ -79,7 +81,7 @@ def restore(decision: str, desk: Desk, *, approver: str | None, reason: str | No
         line = book.record(
             desk.entry(
                 Action.RESTORE,
-                approver=approver.strip(),
+                approver=name,
                 reason=reason.strip(),
                 decision=decision,
                 from_version=named,
@@ -121,10 +123,10 @@ def mend(desk: Desk, *, approver: str | None, reason: str | None) -> Released:
 
     Raises IntegrityError where the end is not torn, or more than the end is wrong.
     """
-    required(approver=approver, reason=reason)
-    assert approver is not None
+    admit(desk, Permission.ROLLBACK, decision="", asked="mend")
+    name = answering(desk, approver, decision="", asked="mend", reason=reason)
     assert reason is not None
-    entry = desk.entry(Action.MEND, approver=approver.strip(), reason=reason.strip(), decision="")
+    entry = desk.entry(Action.MEND, approver=name, reason=reason.strip(), decision="")
     with held_alone(desk.trail.parent, "try again in a minute"):
         line = audit_trail.mend(desk.trail, entry)
         return Released(line, head(audit_trail.read_trail(desk.trail)))

@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ppo_marketing.access import Permission
+from ppo_marketing.approvals import require_not_rejected, require_unchanged
 from ppo_marketing.audit_trail import Action, Line
 from ppo_marketing.errors import GateNotPassed, Refused, UserError
 from ppo_marketing.gate import Verdict, advice, sentence
+from ppo_marketing.jobs.admission import admit, answering
 from ppo_marketing.jobs.release_book import HEAD, Book, Desk, opened, what_stands
 from ppo_marketing.jobs.verdicts import Audited, kept_verdict, verdict_tags
 from ppo_marketing.releases import (
@@ -22,7 +25,6 @@ from ppo_marketing.releases import (
     Standing,
     require_approval,
     require_in_force,
-    required,
     same_release,
 )
 from ppo_marketing.tracking.registry import CHAMPION, Version
@@ -41,17 +43,27 @@ class Released:
     notes: tuple[str, ...] = ()
 
 
-def approve(run_folder: Path, desk: Desk, *, approver: str | None, reason: str = "") -> Released:
+def approve(
+    run_folder: Path,
+    desk: Desk,
+    *,
+    approver: str | None,
+    reason: str = "",
+    seen: int | None = None,
+) -> Released:
     """`approve`: record that a person agrees to the release of this very policy.
 
-    It becomes the challenger. Raises Refused where `approver` is not among those who may, and as
-    `kept_verdict`.
+    It becomes the challenger. `seen` is the `last_act` that the person was shown. Raises Refused
+    where `approver` is not among those who may or somebody acted since, and as `kept_verdict`.
     """
     audited = kept_verdict(run_folder)
-    name = _named(approver)
+    asked = f"approve {audited.policy_sha256[:12]}"
+    admit(desk, Permission.APPROVE, decision=audited.decision, asked=asked)
+    name = answering(desk, approver, decision=audited.decision, asked=asked)
     audited.release.stricter(desk.rules).require_may_approve(name)
     verdict = audited.verdict
     with opened(desk) as book:
+        require_unchanged(book.lines, audited.decision, seen)
         before = book.standing(audited.decision)
         version = _registered(book, audited, verdict)
         if before is None or before.champion.to_version != version.number:
@@ -62,7 +74,7 @@ def approve(run_folder: Path, desk: Desk, *, approver: str | None, reason: str =
                 approver=name,
                 reason=reason.strip() or sentence(verdict),
                 to_version=version.number,
-                **_evidence(audited, verdict),
+                **evidence_of(audited, verdict),
             )
         )
         book.registry.tag(audited.decision, version.number, {HEAD: book.head})
@@ -71,30 +83,40 @@ def approve(run_folder: Path, desk: Desk, *, approver: str | None, reason: str =
 
 
 def promote(
-    run_folder: Path, desk: Desk, *, approver: str | None, override: Override | None = None
+    run_folder: Path,
+    desk: Desk,
+    *,
+    approver: str | None,
+    override: Override | None = None,
+    seen: int | None = None,
 ) -> Released:
-    """`promote`: make a judged policy the champion.
+    """`promote`: make a judged policy the champion; `seen` as in `approve`.
 
     Raises:
         GateNotPassed: its verdict, judged again by the rules it was kept with, did not pass, and
             there is no override.
-        Refused: an approval is missing, or the override is by somebody who may not give one.
+        Refused: an approval is missing, the policy was rejected, somebody acted since `seen`, or
+            the one who promotes or overrides may not.
         UserError: an override of a verdict that passed; a policy that this store does not hold.
         IntegrityError: verdict, policy, stored model or audit trail is not what was written.
         AlreadyRunning: another job releases something.
     """
     audited = kept_verdict(run_folder)
-    verdict = audited.verdict
+    verdict, decision = audited.verdict, audited.decision
+    asked = f"promote {audited.policy_sha256[:12]}"
+    admit(desk, Permission.APPROVE, decision=decision, asked=asked)
     _require_passed_or(override, verdict)
-    name = _named(approver)
+    name = answering(desk, approver, decision=decision, asked=asked)
     rules = audited.release.stricter(desk.rules)
     if override is not None:
+        answering(desk, override.approver, decision=decision, asked=asked)
         rules.require_may_approve(override.approver)
-    decision = audited.decision
     with opened(desk) as book:
+        require_unchanged(book.lines, decision, seen)
         before = book.standing(decision)
         if before is not None and same_release(before.champion, audited.policy_sha256, override):
             return _again(book, before)
+        require_not_rejected(book.lines, decision, audited.policy_sha256)
         require_approval(book.lines, decision, audited.policy_sha256, name, rules, desk.now)
         version = _registered(book, audited, verdict)
         book.registry.require_untouched(version)
@@ -107,27 +129,36 @@ def promote(
                 expires=None if override is None else override.expires.isoformat(),
                 from_version=None if before is None else before.champion.to_version,
                 to_version=version.number,
-                **_evidence(audited, verdict),
+                **evidence_of(audited, verdict),
             )
         )
         book.finish(decision)
         return Released(line, book.head, notes=notes)
 
 
-def rollback(decision: str, desk: Desk, *, approver: str | None, reason: str | None) -> Released:
-    """`rollback`: the champion before this one is champion again.
+def rollback(
+    decision: str,
+    desk: Desk,
+    *,
+    approver: str | None,
+    reason: str | None,
+    seen: int | None = None,
+) -> Released:
+    """`rollback`: the champion before this one is champion again; `seen` as in `approve`.
 
     A rollback that was recorded and then cut short is finished, not done twice.
 
     Raises:
-        Refused: there is no earlier champion, or its override has expired.
+        Refused: there is no earlier champion, its override has expired, somebody acted since
+            `seen`, or whoever asks may not.
         UserError: nothing was ever released; the approver's name or the reason is missing.
         IntegrityError, AlreadyRunning: as `promote`.
     """
-    required(approver=approver, reason=reason)
-    assert approver is not None
+    admit(desk, Permission.ROLLBACK, decision=decision, asked="roll back")
+    name = answering(desk, approver, decision=decision, asked="roll back", reason=reason)
     assert reason is not None
     with opened(desk) as book:
+        require_unchanged(book.lines, decision, seen)
         before = book.standing(decision)
         if before is None:
             raise UserError(f"nothing of {decision} was released: there is nothing to roll back")
@@ -146,7 +177,7 @@ def rollback(decision: str, desk: Desk, *, approver: str | None, reason: str | N
         line = book.record(
             desk.entry(
                 Action.ROLLBACK,
-                approver=approver.strip(),
+                approver=name,
                 reason=reason.strip(),
                 decision=decision,
                 from_version=before.champion.to_version,
@@ -155,12 +186,6 @@ def rollback(decision: str, desk: Desk, *, approver: str | None, reason: str | N
         )
         book.finish(decision)
         return Released(line, book.head, notes=notes)
-
-
-def _named(approver: str | None) -> str:
-    required(approver=approver)
-    assert approver is not None
-    return approver.strip()
 
 
 def _require_passed_or(override: Override | None, verdict: Verdict) -> None:
@@ -191,7 +216,8 @@ def _registered(book: Book, audited: Audited, verdict: Verdict) -> Version:
     return book.registry.register(audited.decision, policy, audited.policy_sha256, tags)
 
 
-def _evidence(audited: Audited, verdict: Verdict) -> dict[str, Any]:
+def evidence_of(audited: Audited, verdict: Verdict) -> dict[str, Any]:
+    """What a line says of the policy that was judged."""
     return {
         "decision": audited.decision,
         "policy_sha256": audited.policy_sha256,

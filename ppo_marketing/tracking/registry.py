@@ -159,6 +159,11 @@ class Registry:
         name = model_name(decision)
         self._ask(lambda: self._client.set_registered_model_alias(name, CHALLENGER, str(number)))
 
+    def drop_challenger(self, decision: str) -> None:
+        """Let the alias `challenger` name nothing."""
+        name = model_name(decision)
+        self._ask(lambda: self._client.delete_registered_model_alias(name, CHALLENGER))
+
     def tag(self, decision: str, number: int, tags: Mapping[str, str]) -> None:
         """Set tags of a version, in the order given."""
         name = model_name(decision)
@@ -172,6 +177,23 @@ class Registry:
             version.tags.get(POLICY_TAG, ""),
             f"version {version.number} of {version.model}",
         )
+
+    def policy_folder(self, version: Version) -> Path:
+        """Where the stored files of a version's policy can be read, verified.
+
+        Raises IntegrityError where they are not those that were registered.
+        """
+        from mlflow.artifacts import download_artifacts
+
+        self.require_untouched(version)
+        found: str = self._ask(
+            lambda: download_artifacts(
+                artifact_uri=f"{version.location}/artifacts/policy",
+                tracking_uri=self._store.uri,
+                registry_uri=self._store.uri,
+            )
+        )
+        return Path(found)
 
     def _require_files(self, location: str, policy_sha256: str, whose: str) -> None:
         from mlflow.artifacts import download_artifacts

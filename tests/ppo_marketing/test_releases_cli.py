@@ -109,6 +109,7 @@ def test_from_approval_to_rollback_on_the_command_line(tmp_path: Path, call: Cal
     [
         (("promote", "nowhere", "--approver", "Ada"), 3, "holds no verdict.json"),
         (("promote", "poor", "--approver", "Ada"), 4, "too few events"),
+        (("reject", "poor"), 3, "--approver is missing; --reason is missing"),
         (("champion", "shelves"), 3, "choose one of"),
         (("rollback", "shelves", "--approver", "Ada", "--reason", "x"), 3, "choose one of"),
         (("champion", DECISION, "--reason", "x"), 3, "go with --restore"),

@@ -1,0 +1,68 @@
+"""At the door of whatever acts: who may not is refused, and the attempt is on the record."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ppo_marketing import audit_trail
+from ppo_marketing.access import FILE, GRANTED, Permission, Roles, User, may, read_roles
+from ppo_marketing.audit_trail import Action
+from ppo_marketing.errors import PpoMarketingError, Refused
+from ppo_marketing.jobs.release_book import Desk
+from ppo_marketing.releases import person, required
+
+
+def roles_of(project: Path) -> Roles:
+    """The roles of a project: of the file that PPO_MARKETING_ACCESS names, else its own.
+
+    Raises UserError where they cannot be read.
+    """
+    return read_roles(Path(os.environ.get("PPO_MARKETING_ACCESS", project / FILE)))
+
+
+def admit(desk: Desk, permission: Permission, *, decision: str, asked: str) -> None:
+    """Let whoever stands at the desk do what was `asked`, or refuse it and record that.
+
+    Raises Refused.
+    """
+    user = desk.user
+    if user is None or may(user, permission):
+        return
+    allowed = ", ".join(role for role, granted in GRANTED.items() if permission in granted)
+    _refuse(
+        desk, user, decision, asked,
+        f"{user.email} is a {user.role}, who may not {permission}: ask an {allowed}",
+    )  # fmt: skip
+
+
+def answering(
+    desk: Desk, approver: str | None, *, decision: str, asked: str, **needed: str | None
+) -> str:
+    """Who answers for an action: the person signed in, or by name whoever acts locally.
+
+    Raises:
+        Refused: somebody signed in gives another's name; recorded.
+        UserError: nobody is signed in and no name is given, or a text that is `needed` as well is
+            missing; all are listed.
+    """
+    user = desk.user
+    if user is None:
+        required(approver=approver, **needed)
+        assert approver is not None
+        return approver.strip()
+    required(**needed)
+    if approver is not None and person(approver) != person(user.email):
+        _refuse(desk, user, decision, asked, f"{user.email} cannot sign as somebody else")
+    return user.email
+
+
+def _refuse(desk: Desk, user: User, decision: str, asked: str, why: str) -> None:
+    entry = desk.entry(
+        Action.REFUSE, approver=user.email, decision=decision, reason=f"{asked}: {why}"
+    )
+    try:
+        audit_trail.append(desk.trail, entry)
+    except PpoMarketingError as error:
+        raise Refused(f"{why}. The attempt could not be recorded: {error}") from error
+    raise Refused(f"{why}. The attempt is on the record")
