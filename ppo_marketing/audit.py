@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +13,11 @@ from envs.core.logged import LoggedDecisions
 from envs.core.world import Array, World
 from ppo_marketing.evaluation import bootstrap_means, play
 from ppo_marketing.gate import Audit, LogLift, Residual
-from ppo_marketing.ope.battery import off_policy_report
+from ppo_marketing.ope.battery import OffPolicyReport, off_policy_report
 from ppo_marketing.ope.blocks import blocks
 from ppo_marketing.ope.diagnostics import kish
 from ppo_marketing.ope.feedback import LEAST_ROWS, from_columns
-from ppo_marketing.ope.lift import lift_over_logging
+from ppo_marketing.ope.lift import Lift, lift_over_logging
 from ppo_marketing.ope.trajectories import ENDED, UNKNOWN, CellLog
 from ppo_marketing.policy import Actor, Policy, PolicyActor
 
@@ -29,6 +29,9 @@ MOST_UNSUPPORTED_STEPS = 0.20
 
 MOST_EPISODES = 2000
 """Of every member: the policy and the rules play the same ones, so that few tell them apart."""
+
+BOOTSTRAP = 500
+"""Resampled logs, which is more than a bound's own sampling error needs (see `ope.lift`)."""
 
 TAIL = 0.05
 """A policy is shown better where less than this share of resampled logs says it is not."""
@@ -124,7 +127,7 @@ def audited(
     drift: tuple[str, ...] | None = None,
     seed: int,
     episodes: int,
-    bootstrap: int = 500,
+    bootstrap: int = BOOTSTRAP,
 ) -> Audit:
     """Everything that the gate judges of a policy, which acts as it would be shipped.
 
@@ -189,9 +192,7 @@ def _replayed(
     if world is None or logging is None:
         absent |= {"log": unknown, "events": unknown}
     else:
-        mine, theirs = (
-            play(who, world, world.episodes, seed, "policy").kpis for who in (actor, logging)
-        )
+        mine, theirs = replayed(world, actor, logging, seed)
         gain = mine[decision.value_kpi] - theirs[decision.value_kpi]
         drawn = bootstrap_means(gain[None], bootstrap, np.random.default_rng([seed, 4]))[0]
         positives = float(mine[decision.event_kpi].sum())
@@ -207,6 +208,16 @@ def _replayed(
         sequential=False, unsupported=None, residuals=None, lift=lift, positives=positives,
         not_applicable=absent, **simulated,
     )  # fmt: skip
+
+
+def replayed(
+    world: World[Any], actor: Actor, logging: Actor, seed: int
+) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
+    """KPI totals `[n]` of the actor and of the log's own policy, both in the same n episodes."""
+    mine, theirs = (
+        play(who, world, world.episodes, seed, "policy").kpis for who in (actor, logging)
+    )
+    return mine, theirs
 
 
 def log_lift(
@@ -228,6 +239,22 @@ def log_lift(
 def _lift_of_rows(
     logged: LoggedDecisions, action: Ints, repetitions: int, rng: np.random.Generator
 ) -> LogLift:
+    report = rows_report(logged, action, repetitions, rng)
+    return LogLift(
+        method=f"doubly robust, propensities {logged.propensities}",
+        value=report.lift.value,
+        low=report.lift.low,
+        logging=report.logging.value,
+        unit="decision",
+        effective_n=report.diagnostics.effective_n,
+        cannot=report.refusals,
+    )
+
+
+def rows_report(
+    logged: LoggedDecisions, action: Ints, repetitions: int, rng: np.random.Generator
+) -> OffPolicyReport:
+    """Every estimator on held-out decisions that stand alone; `action [n]` is the policy's."""
     assert logged.expected is not None
     direct, predicted = np.empty(logged.size), np.empty(logged.size)
     for part in blocks(logged.size, len(logged.actions)):
@@ -248,21 +275,13 @@ def _lift_of_rows(
         action=logged.action,
         propensity_source=logged.propensities,
     )
-    report = off_policy_report(decisions, rng, repetitions=repetitions, names=logged.actions)
-    return LogLift(
-        method=f"doubly robust, propensities {logged.propensities}",
-        value=report.lift.value,
-        low=report.lift.low,
-        logging=report.logging.value,
-        unit="decision",
-        effective_n=report.diagnostics.effective_n,
-        cannot=report.refusals,
-    )
+    return off_policy_report(decisions, rng, repetitions=repetitions, names=logged.actions)
 
 
-def _lift_of_sequences(
+def sequences_report(
     logged: LoggedDecisions, action: Ints, repetitions: int, rng: np.random.Generator
-) -> LogLift:
+) -> Lift:
+    """The policy and the log's own, by fitted Q evaluation; `action [n]` is the policy's."""
     first = np.flatnonzero(logged.step == 0)
     trajectory = np.cumsum(logged.step == 0) - 1
     log = CellLog(
@@ -278,7 +297,7 @@ def _lift_of_sequences(
     )
     target = np.zeros((logged.size, len(logged.actions)))
     target[np.arange(logged.size), action] = 1.0
-    found = lift_over_logging(
+    return lift_over_logging(
         log,
         target,
         discount=logged.discount,
@@ -288,6 +307,12 @@ def _lift_of_sequences(
         repetitions=repetitions,
         level=1 - 2 * TAIL,
     )
+
+
+def _lift_of_sequences(
+    logged: LoggedDecisions, action: Ints, repetitions: int, rng: np.random.Generator
+) -> LogLift:
+    found = sequences_report(logged, action, repetitions, rng)
     thin = float(found.support.by_step.max())
     cannot = () if thin <= MOST_UNSUPPORTED_STEPS else (
         f"{100 * thin:.0f} % of its decisions in some step are hardly in the log (at most "

@@ -195,11 +195,14 @@ def read_columns(path: Path) -> dict[str, str]:
 
 
 def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
-    """Make a settings value of `kind` (a dataclass) from plain values.
+    """Make a settings value of `kind` (a dataclass or a section) from plain values.
 
     Raises UserError that lists unknown names, wrong types and contradictions.
     """
-    known = [item.name for item in dataclasses.fields(kind)]  # type: ignore[arg-type] # a dataclass
+    if issubclass(kind, BaseModel):
+        known = list(kind.model_fields)
+    else:
+        known = [item.name for item in dataclasses.fields(kind)]  # type: ignore[arg-type] # is one
     problems = [f"  {name}: unknown; {meant(name, known)}" for name in values if name not in known]
     try:
         built = TypeAdapter(kind).validate_python(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
@@ -19,7 +19,7 @@ from ppo_marketing.errors import PpoMarketingError, UserError
 from ppo_marketing.policy import Actor
 
 CeilingKind = Literal["realised", "expected"]
-Kind = Literal["ceiling", "policy", "rival", "untrained", "rule", "logging", "floor"]
+Kind = Literal["ceiling", "policy", "champion", "rival", "untrained", "rule", "logging", "floor"]
 
 
 BOOTSTRAP_BLOCKS = 2000  # enough for a 95 % interval, and 32 MB of weights
@@ -60,8 +60,9 @@ class Row:
     """One actor in the table of evidence.
 
     `share_of_ceiling` is the mean over episodes of value / ceiling; `policy_lift` the policy's
-    share minus this actor's, paired by episode; `probability_of_lift` the bootstrap share of
-    positive lifts. Both are None in the policy's own row; `events` is None for the ceiling, since
+    share minus this actor's and `value_lift` its value minus this actor's, in currency, both paired
+    by episode; `probability_of_lift` the bootstrap share of positive lifts of the share. All three
+    are None in the policy's own row; `events` is None for the ceiling, since
     a bound on realised events would only say which of them happened.
     """
 
@@ -74,6 +75,7 @@ class Row:
     chosen: Mapping[str, float | str]
     policy_lift: Estimate | None
     probability_of_lift: float | None
+    value_lift: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,45 @@ def bootstrap_means(
     return np.asarray(values @ weights.T)
 
 
+class PairedLift(NamedTuple):
+    """What one actor earns above another in the same episodes, P(lift > 0) by the bootstrap.
+
+    The probability is of other episodes of the same simulator, as every interval here.
+    """
+
+    value: Estimate
+    probability: float
+    mine: Estimate
+    theirs: Estimate
+
+
+def paired_lift(
+    mine: NDArray[np.float64],
+    theirs: NDArray[np.float64],
+    *,
+    unit: str,
+    repetitions: int,
+    rng: Generator,
+) -> PairedLift:
+    """Mean of mine_i - theirs_i over the same n episodes, `[n]` each, resampled in pairs.
+
+    P(lift > 0) is the share of resampled means above 0: 0 where the two never differ.
+    """
+    draws = bootstrap_means(np.stack([mine - theirs, mine, theirs]), repetitions, rng)
+    n = float(len(mine))
+
+    def estimate(values: NDArray[np.float64], means: NDArray[np.float64]) -> Estimate:
+        low, high = np.quantile(means, [0.025, 0.975])
+        return Estimate(float(values.mean()), float(low), float(high), n, unit)
+
+    return PairedLift(
+        value=estimate(mine - theirs, draws[0]),
+        probability=float((draws[0] > 0).mean()),
+        mine=estimate(mine, draws[1]),
+        theirs=estimate(theirs, draws[2]),
+    )
+
+
 def judge_played(
     played: Sequence[Played],
     ceiling: Array,
@@ -283,6 +324,9 @@ def judge_played(
                 float(share[me].mean() - 1.0), share_means[me] - 1.0, "of ceiling"
             ),
             probability_of_lift=float((share_means[me] > 1.0).mean()),
+            value_lift=estimate(
+                float((value[me] - ceiling).mean()), value_means[me] - ceiling_means[0], unit
+            ),
         )
     ]
     for i, p in enumerate(played):
@@ -300,6 +344,11 @@ def judge_played(
                 if i == me
                 else estimate(float((share[me] - share[i]).mean()), lift, "of ceiling"),
                 probability_of_lift=None if i == me else float((lift > 0).mean()),
+                value_lift=None
+                if i == me
+                else estimate(
+                    float((value[me] - value[i]).mean()), value_means[me] - value_means[i], unit
+                ),
             )
         )
     gap = 1.0 - float(share[best].mean())

@@ -274,6 +274,8 @@ def learn_from_calibration(
 
 LATER = "simulated from the later part"
 """What the judging world is called in tables."""
+CHAMPION = "champion"
+"""What the policy that runs today is called in tables."""
 
 
 def beside(
@@ -286,21 +288,29 @@ def beside(
 
 @dataclass(frozen=True)
 class Contest:
-    """Who is compared: the policy, its untrained start, the rules, the log's own, doing nothing."""
+    """Who is compared: the policy, its untrained start, the rules, the log's own, doing nothing.
+
+    `champion` is the policy that runs today, where there is one.
+    """
 
     policy: Policy
     start: Agent
     rules: Sequence[Rule[Any]]
     logging: Rule[Any] | None
     do_nothing: Rule[Any]
+    champion: Policy | None = None
 
     def actors(self) -> list[tuple[Actor, Kind]]:
         """Everyone in the order of the table."""
         return [
             (PolicyActor("PPO", self.policy), "policy"),
+            *self._today(),
             (PolicyActor("untrained start", self.start), "untrained"),
             *beside(self.rules, self.logging, self.do_nothing),
         ]
+
+    def _today(self) -> list[tuple[Actor, Kind]]:
+        return [] if self.champion is None else [(PolicyActor(CHAMPION, self.champion), "champion")]
 
 
 def judge_in(
@@ -362,12 +372,15 @@ def judge_policy(
     evaluation: EvaluationSection,
     seed: int,
     constraint: PIDLagrangian | None = None,
+    champion: Policy | None = None,
 ) -> Judgement:
     """Judge on the later part, which nothing was fitted to or trained on, and on the earlier.
 
-    `constraint` is what the policy was trained to keep within.
+    `constraint` is what the policy was trained to keep within; `champion` what runs today.
     """
-    contest = Contest(policy, start, rules, decision.logging_rule(calibration), decision.do_nothing)
+    contest = Contest(
+        policy, start, rules, decision.logging_rule(calibration), decision.do_nothing, champion
+    )
     episodes = evaluation.episodes
     later = calibration.judging_world(episodes, settings, stream(seed, JUDGING_EPISODES))
     earlier = calibration.training_world(episodes, settings, stream(seed, EARLIER_EPISODES))

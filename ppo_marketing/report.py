@@ -23,6 +23,7 @@ GATE = GateRules()
 KIND_WORDS = {
     "ceiling": "ceiling",
     "policy": "learned policy",
+    "champion": "the policy that runs today",
     "rival": "another algorithm",
     "untrained": "PPO before training",
     "rule": "rule",

@@ -162,6 +162,9 @@ class Decision:
     spend_kpi: str | None = None
     kpis: tuple[Kpi, ...]
     ratios: tuple[Ratio, ...]
+    # how many days after a decision its outcome may still come: of younger ones a log knows too
+    # little, and nothing is fitted to them
+    attribution_days: int = 0
     # the log's rows where every decision stands alone, so that the log alone can judge a policy;
     # None where decisions follow each other, or were auctions
     one_step: Callable[[LogTable], OneStepRows] | None = None

@@ -135,5 +135,6 @@ DECISION = Decision(
         Ratio("Unsubscribes per contact", "unsubscribes", "contacts", "", "withdrawals / contacts"),
         Ratio("Contacts per purchase", "contacts", "purchases", "", "contacts / purchases"),
     ),
+    attribution_days=30,
     decision_table=decision_table,
 )

@@ -33,35 +33,9 @@ def fairness(
     json: Json = False,
 ) -> None:
     """Compare how often protected groups are treated: four fifths, parity gap."""
-    import numpy as np
+    from ppo_marketing.fairness_file import fairness_of_file
 
-    from envs.core.log_problems import LogError, Problems
-    from envs.core.log_schema import Column
-    from ppo_marketing.errors import UserError
-    from ppo_marketing.experiment.files import id_column, read_cells
-    from ppo_marketing.fairness import treatment_fairness
-
-    told = (
-        Column(name=treated, kind="number", unit="0, 1 or a probability")
-        if action is None
-        else id_column(treated)
-    )
-    names = [*attribute, *([] if unit is None else [unit])]
-    problems = Problems(file.name)
-    try:
-        cells = read_cells(file, [told, *(id_column(name) for name in names)], problems)
-        problems.refuse()
-    except LogError as error:
-        raise UserError(str(error)) from error
-    share = cells[treated] if action is None else (cells[treated] == action).astype(np.float64)
-    if action is not None and not share.any():
-        known = ", ".join(sorted(set(cells[treated].tolist()))[:12])
-        raise UserError(f"no decision of {file.name} is {action!r}: {treated} holds {known}")
-    found = treatment_fairness(
-        share,
-        {name: cells[name] for name in attribute},
-        unit=None if unit is None else cells[unit],
-    )
+    found = fairness_of_file(file, attribute, treated=treated, action=action, unit=unit)
     if json:
         show(True, {one.attribute: one.to_dict() for one in found}, "")
         return

@@ -20,6 +20,7 @@ from envs.core.log_schema import Column
 from envs.core.log_source import open_log
 from ppo_marketing.errors import UserError
 from ppo_marketing.experiment.readout import Results
+from ppo_marketing.export.cells import csv_bytes, unusable
 from ppo_marketing.files import made, written_whole
 
 
@@ -69,6 +70,22 @@ def write_assignment(path: Path, unit_ids: Sequence[str], arms: Any) -> None:
     made(path.parent)
     with written_whole(path) as temporary:
         write(table, temporary)
+
+
+def assignment_csv(unit_ids: Sequence[str], arms: Any) -> bytes:
+    """The same as the bytes of a CSV file, which systems read: text is quoted, never changed.
+
+    Raises:
+        UserError: an id holds what no text file should, such as control characters.
+    """
+    wrong = [unit for unit in unit_ids if unusable(unit)]
+    if wrong:
+        raise UserError(f"{len(wrong)} of the ids {unusable(wrong[0])}: export the ids again")
+    rows = (
+        {"unit_id": unit, "arm": arm}
+        for unit, arm in zip(unit_ids, np.asarray(arms).tolist(), strict=True)
+    )
+    return csv_bytes(("unit_id", "arm"), rows, mode="machine")
 
 
 def read_results(

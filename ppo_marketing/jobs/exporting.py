@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,27 +12,29 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 import yaml
-from gymnasium.envs.registration import load_env_creator
 from pydantic import ValidationError
 
 from envs.core.decision import Calibration, Decision
 from envs.core.settings import load_settings
 from envs.core.world import Array
 from ppo_marketing import pipeline
+from ppo_marketing.access import Permission
 from ppo_marketing.audit_trail import read_trail
 from ppo_marketing.config import PROJECT
 from ppo_marketing.errors import IntegrityError, UserError
 from ppo_marketing.export.bundle import KIND, bundle_files
 from ppo_marketing.export.decision_table import DecisionTable, decision_table
-from ppo_marketing.export.model_card import as_markdown, model_card
+from ppo_marketing.export.model_card import as_markdown
 from ppo_marketing.export.sealed import as_json, require_replaceable
 from ppo_marketing.export.whole_folder import write_whole
 from ppo_marketing.files import held_alone, read_json
 from ppo_marketing.guardrails import GuardrailLimits, Support
 from ppo_marketing.guardrails.section import GuardrailsSection
+from ppo_marketing.jobs.admission import admit
 from ppo_marketing.jobs.calibration import load_calibration
 from ppo_marketing.jobs.logs import decision_named
-from ppo_marketing.jobs.release_book import trail_of
+from ppo_marketing.jobs.release_book import Desk, trail_of
+from ppo_marketing.jobs.run_card import card_of, documentation
 from ppo_marketing.jobs.verdicts import Audited, kept_verdict, require_passed
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy
@@ -94,7 +95,14 @@ def exportable(run: Path) -> Exportable:
     Raises:
         UserError: the folder is not a whole run. As `require_releasable` else.
     """
-    audited = require_releasable(run, datetime.now(UTC))
+    return whole_run(run, require_releasable(run, datetime.now(UTC)))
+
+
+def whole_run(run: Path, audited: Audited) -> Exportable:
+    """Read a run with its verdict, whether or not it may be released: for whoever looks at it.
+
+    Raises UserError where the folder is not a whole run, IntegrityError where it is another's.
+    """
     missing = [n for n in ("config.yaml", "evidence.json", "calibration") if not (run / n).exists()]
     if missing:
         raise UserError(
@@ -120,14 +128,27 @@ def exportable(run: Path) -> Exportable:
     )  # fmt: skip
 
 
-def export_bundle(run: Path, output: Path, *, made_at: str, dry_run: bool) -> dict[str, Any]:
-    """Write the bundle of a judged run, or only say what would be written.
+def require_may_export(run: Path, target: str, desk: Desk | None) -> None:
+    """Raise Refused where whoever stands at the desk may not export; None: local use."""
+    if desk is not None:
+        decision = kept_verdict(run).decision
+        admit(desk, Permission.EXPORT, decision=decision, asked=f"export {target}")
+
+
+def export_bundle(
+    run: Path, output: Path, *, made_at: str, dry_run: bool, desk: Desk | None = None
+) -> dict[str, Any]:
+    """Write the bundle of a judged run, or only say what would be written, which everybody may see.
 
     `made_at` is the time of the export, ISO 8601 UTC: the same run and time give the same bytes.
+    `desk` says who exports; None: local use.
 
     Raises:
-        As `exportable`, `bundle_files` and `write_whole`.
+        Refused: whoever stands at the desk may not; recorded.
+        As `exportable`, `bundle_files` and `write_whole` else.
     """
+    if not dry_run:
+        require_may_export(run, KIND, desk)
     require_replaceable(output, KIND)
     found = exportable(run)
     files = bundle_of(found, made_at)
@@ -146,22 +167,8 @@ def export_bundle(run: Path, output: Path, *, made_at: str, dry_run: bool) -> di
 
 def bundle_of(found: Exportable, made_at: str) -> dict[str, bytes]:
     """Every file of a run's bundle."""
-    documents_of = _documentation(found.decision)
-    card = model_card(
-        decision={
-            "name": found.decision.name,
-            "title": found.decision.title,
-            "question": found.decision.question,
-            "not_modelled": documents_of.get("Not modelled", ""),
-        },
-        log=found.log,
-        fidelity=found.calibration.fidelity.as_dict(),
-        evidence=found.evidence,
-        verdict=found.audited.verdict.as_dict(),
-        limits=found.limits,
-        policy_sha256=found.agent.sha256(),
-        made_at=made_at,
-    )
+    documents_of = documentation(found.decision)
+    card = card_of(found, made_at)
     documents = {"model-card.json": as_json(card), "model-card.md": as_markdown(card).encode()}
     if found.table is not None:
         documents["decision-table.csv"] = found.table.csv()
@@ -249,15 +256,3 @@ def _labels(calibration: Calibration, settings: Any) -> list[str] | None:
     """The names of the choices, where the log has them."""
     logged = calibration.heldout_decisions(settings)
     return None if logged is None else list(logged.actions)
-
-
-def _documentation(decision: Decision) -> dict[str, str]:
-    """The sections of the environment's own page, by heading."""
-    entry = gymnasium.spec(decision.env_id).entry_point
-    assert isinstance(entry, str)
-    page = inspect.getdoc(load_env_creator(entry)) or ""
-    sections = {}
-    for part in page.split("\n## ")[1:]:
-        heading, _, text = part.partition("\n")
-        sections[heading.strip()] = text.strip()
-    return sections

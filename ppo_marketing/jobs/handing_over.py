@@ -31,7 +31,8 @@ from ppo_marketing.export.target import Row, Target
 from ppo_marketing.export.targets import PROFILED, DecisionPack
 from ppo_marketing.export.whole_folder import write_whole
 from ppo_marketing.files import held_alone
-from ppo_marketing.jobs.exporting import Exportable, exportable
+from ppo_marketing.jobs.exporting import Exportable, exportable, require_may_export
+from ppo_marketing.jobs.release_book import Desk
 
 KIND = "export"
 KEPT, REPORT = "rows.json", "report.json"
@@ -60,20 +61,23 @@ class Order:
     dry_run: bool = False
 
 
-def hand_over(run: Path, order: Order) -> dict[str, Any]:
+def hand_over(run: Path, order: Order, desk: Desk | None = None) -> dict[str, Any]:
     """Write the files of one target, or say why not; the report on every row.
 
     Nothing is written in a dry run, or where the report's `stopped` says why not: that is then for
-    the caller to raise, after the report was shown.
+    the caller to raise, after the report was shown. `desk` says who exports; None: local use.
 
     Raises:
         UserError: the run, the rows or the profile cannot be used.
         GateNotPassed: the gate refused the policy.
-        Refused: a list is missing or stale, or the files break a limit of the target.
+        Refused: whoever stands at the desk may not; a list is missing or stale; or the files break
+            a limit of the target.
         IntegrityError: the run, or the last export, is not what was written.
     """
     if order.target not in TARGETS:
         raise UserError(f"there is no target {order.target!r}; {meant(order.target, TARGETS)}")
+    if not order.dry_run:
+        require_may_export(run, order.target, desk)
     if math.isnan(order.max_change) or order.max_change < 0:
         raise UserError(f"--max-change is {order.max_change}: it must be 0 or more")
     found = exportable(run)

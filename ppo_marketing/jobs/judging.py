@@ -88,7 +88,7 @@ def evaluate(
         shipped: Policy = policy if rail is None else rail
         judgement = pipeline.judge_policy(
             decision, calibration, settings, shipped, start, rules, config.evaluation, config.seed,
-            constraint,
+            constraint, champion,
         )  # fmt: skip
     interventions = None if rail is None else rail.interventions
     with reporter.stage("asking the log itself"):

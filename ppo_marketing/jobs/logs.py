@@ -34,6 +34,7 @@ class Prepared(NamedTuple):
             "rows": log.rows,
             "first": log.first.isoformat(),
             "last": log.last.isoformat(),
+            "days": [[day.isoformat(), count] for day, count in log.day_rows],
         }
 
 

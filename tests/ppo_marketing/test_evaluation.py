@@ -119,3 +119,22 @@ def test_all_actors_play_the_same_episodes(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(one.kpis["impressions"], same.kpis["impressions"])
     np.testing.assert_array_equal(one.kpis["value"], same.kpis["value"])
     assert not np.array_equal(one.kpis["value"], other.kpis["value"])
+
+
+def test_the_lift_in_money_is_paired_like_the_lift_in_shares() -> None:
+    evidence = judged([9.0, 18.0], [8.0, 17.0], [10.0, 20.0])
+    row = evidence.row("rule")
+    assert row.value_lift is not None
+    # One more on either day: certain, though the values themselves differ by 9.
+    assert (row.value_lift.value, row.value_lift.low, row.value_lift.high) == pytest.approx(
+        (1.0, 1.0, 1.0)
+    )
+    assert row.value_lift.unit == "EUR"
+    nothing = evidence.row("nothing").value_lift
+    assert nothing is not None
+    assert nothing.value == pytest.approx(13.5)
+    assert (nothing.low, nothing.high) == (9.0, 18.0)
+    ceiling = evidence.row("ceiling").value_lift
+    assert ceiling is not None
+    assert ceiling.value == pytest.approx(-1.5)
+    assert evidence.policy.value_lift is None

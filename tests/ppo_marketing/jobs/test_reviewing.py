@@ -12,13 +12,23 @@ from ppo_marketing.approvals import last_act
 from ppo_marketing.audit_trail import Action, Line, read_trail
 from ppo_marketing.errors import Refused, UserError
 from ppo_marketing.jobs.admission import roles_of
+from ppo_marketing.jobs.exporting import export_bundle
+from ppo_marketing.jobs.handing_over import Order, hand_over
 from ppo_marketing.jobs.release_book import Desk, opened
 from ppo_marketing.jobs.released import mend, restore, verify
 from ppo_marketing.jobs.releasing import approve, promote, rollback
 from ppo_marketing.jobs.reviewing import reject
 from ppo_marketing.releases import ReleaseRules
 from ppo_marketing.tracking.registry import CHALLENGER
-from tests.support.releasing import DECISION, copied, desk_at, judged, logged_policies, state
+from tests.support.releasing import (
+    DECISION,
+    NOON,
+    copied,
+    desk_at,
+    judged,
+    logged_policies,
+    state,
+)
 
 VIEWER, ANALYST, APPROVER = (User(f"{role}@example.com", role) for role in Role)
 
@@ -74,6 +84,27 @@ def test_nobody_below_an_approver_releases_anything_and_every_attempt_is_recorde
     assert verify(desk_at(project)).lines == lines(project), "the chain is whole"
 
 
+@pytest.mark.parametrize("target", ["bundle", "table"])
+def test_a_viewer_exports_nothing_and_the_attempt_is_recorded(
+    project: Path, runs: list[Path], tmp_path: Path, target: str
+) -> None:
+    desk, output = as_user(project, VIEWER), tmp_path / "exports" / target
+    order = Order(target=target, output=output, now=NOON)
+    acts: dict[str, Callable[[], object]] = {
+        "bundle": lambda: export_bundle(runs[0], output, made_at="x", dry_run=False, desk=desk),
+        "table": lambda: hand_over(runs[0], order, desk),
+    }
+    with pytest.raises(Refused, match="is a viewer, who may not export"):
+        acts[target]()
+    assert not output.exists()
+    assert (lines(project)[-1].action, lines(project)[-1].approver) == (
+        Action.REFUSE,
+        VIEWER.email,
+    )
+    with pytest.raises(UserError, match="holds no config"):  # an analyst comes as far as the run
+        export_bundle(runs[0], output, made_at="x", dry_run=False, desk=as_user(project, ANALYST))
+
+
 def test_an_approver_signs_with_the_address_that_was_signed_in_with(
     project: Path, runs: list[Path]
 ) -> None:
@@ -101,12 +132,13 @@ def test_of_two_people_who_decide_on_what_they_saw_one_wins_and_the_other_is_tol
 ) -> None:
     seen = last_act(lines(project), DECISION)
     promote(runs[0], desk_at(project), approver="Ada", seen=seen)
-    for late in (
+    too_late: list[Callable[[], object]] = [
         lambda: promote(runs[1], desk_at(project), approver="Grace", seen=seen),
         lambda: approve(runs[1], desk_at(project), approver="Grace", seen=seen),
         lambda: reject(runs[1], desk_at(project), approver="Grace", reason="no", seen=seen),
         lambda: rollback(DECISION, desk_at(project), approver="Grace", reason="no", seen=seen),
-    ):
+    ]
+    for late in too_late:
         with pytest.raises(Refused, match="somebody was faster: Ada recorded promote"):
             late()
     assert state(project) == (1, 1, ["promote"])
