@@ -165,7 +165,7 @@ class _Watched:
         shipped = self.guarded.act(observation, rng, mask, deterministic=deterministic)
         wanted = self._free.act(observation, rng, mask, deterministic=True)
         unlike = np.asarray(shipped != wanted).reshape(len(observation), -1).any(axis=1)
-        self.decisions += len(unlike)
+        self.decisions += unlike.size
         self.changed += int(unlike.sum())
         return shipped
 
