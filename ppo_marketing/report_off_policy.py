@@ -61,7 +61,7 @@ def diagnostics_table(report: OffPolicyReport) -> Table:
     table.add_column("")
     table.add_column("", justify="right")
     table.add_column("what it means")
-    for row in _diagnostics(report):
+    for row in diagnostics(report):
         table.add_row(*row)
     return table
 
@@ -93,7 +93,7 @@ def off_policy_markdown(
         f"# {title}: {policy}, judged by {source} alone", "", f"**{sentence(report)}**", "",
         *_markdown(_headings(report), _estimates(report)), "", _footnote(report), "",
         "## How much of the log speaks of it", "",
-        *_markdown(("", "", "what it means"), _diagnostics(report)),
+        *_markdown(("", "", "what it means"), diagnostics(report)),
     ]  # fmt: skip
     if report.calibration is not None:
         parts += ["", f"## {_calibration_title(report.calibration)}", ""]
@@ -142,7 +142,8 @@ def _footnote(report: OffPolicyReport) -> str:
     return f"intervals over {report.diagnostics.units:,} units, drawn whole. {FOOTNOTE}"
 
 
-def _diagnostics(report: OffPolicyReport) -> Rows:
+def diagnostics(report: OffPolicyReport) -> Rows:
+    """How much of the log speaks of the policy: what, how much, what it means."""
     d = report.diagnostics
     unknown = "-"
     return [

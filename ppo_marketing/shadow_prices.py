@@ -122,8 +122,12 @@ def _changes(
                 {"choices": replace(held.choices, closed=rest)},
             )  # fmt: skip
     if held.support is not None:
-        allowed = f"{held.support.margin:.0%} beyond what training saw"
-        yield "support_margin", allowed, {"support": held.support}, {"support": None}
+        yield (
+            "support_margin",
+            f"{held.support.margin:.0%}",
+            {"support": held.support},
+            {"support": None},
+        )
 
 
 def _merged(limits: GuardrailLimits, changed: dict[str, Any]) -> GuardrailLimits:

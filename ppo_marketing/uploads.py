@@ -108,7 +108,7 @@ def preview(content: bytes, schema: LogSchema, limits: UploadLimits) -> Preview:
 
     Raises LogRefused where it cannot be a log, or is too large.
     """
-    with _held(content, limits) as path:
+    with held(content, limits) as path:
         problems = Problems("the file")
         try:
             raw = open_log(path, problems)
@@ -155,7 +155,7 @@ def keep(
     """
     limits = limits or UploadLimits()
     sha256 = hashlib.sha256(content).hexdigest()
-    with _held(content, limits) as path:
+    with held(content, limits) as path:
         table = checked(project, card, path, columns, reader)
         problems = (*_too_long(table, limits), *_formulas(table))
         if problems:
@@ -211,7 +211,7 @@ def kept_logs(project: Path, decision: str) -> tuple[KeptLog, ...]:
 
 
 @contextmanager
-def _held(content: bytes, limits: UploadLimits) -> Iterator[Path]:
+def held(content: bytes, limits: UploadLimits) -> Iterator[Path]:
     """The content in a file of a name of our own, in a folder that is gone afterwards."""
     if len(content) > limits.bytes:
         _refuse(

@@ -29,9 +29,12 @@ from typing import Any, Literal
 import psutil
 import yaml
 
+from ppo_marketing.access import Permission
 from ppo_marketing.errors import AlreadyRunning, UserError
 from ppo_marketing.files import made, read_json
+from ppo_marketing.jobs.admission import admit
 from ppo_marketing.jobs.folder import write_json
+from ppo_marketing.jobs.release_book import Desk
 from ppo_marketing.ppo.checkpoint import write_atomically
 from ppo_marketing.progress_file import Seen, begin_again, read_progress
 from ppo_marketing.tracking.values import process_is_running, process_tags
@@ -113,13 +116,18 @@ def start(
     config: Mapping[str, Any],
     output: Path,
     positional: Sequence[str] = (),
+    desk: Desk | None = None,
 ) -> Job:
     """Start `command` with a configuration file of `config`, writing to `output`.
 
+    `desk` says who asks; None: local use.
+
     Raises:
+        Refused: whoever asks may not start jobs; recorded.
         AlreadyRunning: a job that has not ended writes there.
         UserError, PpoMarketingError: the job's folder cannot be written.
     """
+    _require_may(desk, decision, f"start {title}")
     now = datetime.now(UTC)
     folder = jobs_folder(project) / f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     file = folder / "config.yaml"
@@ -138,11 +146,13 @@ def start(
     return _launched(folder, order)
 
 
-def resume(project: Path, job: Job) -> Job:
+def resume(project: Path, job: Job, desk: Desk | None = None) -> Job:
     """Give the same command again, as the same job: it goes on from what it had saved.
 
-    Raises AlreadyRunning where it, or another job with the same output, still runs.
+    Raises AlreadyRunning where it, or another job with the same output, still runs, and Refused as
+    `start`.
     """
+    _require_may(desk, job.order.decision, f"resume {job.order.title}")
     _require_free(project, job.order.output)
     for name in (ENDED, PROCESS):
         (job.folder / name).unlink(missing_ok=True)
@@ -150,15 +160,21 @@ def resume(project: Path, job: Job) -> Job:
     return _launched(job.folder, job.order)
 
 
-def stop(job: Job) -> None:
+def stop(job: Job, desk: Desk | None = None) -> None:
     """Ask a job to save and end (SIGTERM).
 
-    Raises UserError where it does not run any more.
+    Raises UserError where it does not run any more, and Refused as `start`.
     """
+    _require_may(desk, job.order.decision, f"stop {job.order.title}")
     process = _process(job.folder)
     if process is None or _state(job.folder)[0] != "running":
         raise UserError(f"{job.order.title} does not run any more: there is nothing to stop")
     os.kill(int(process["job.pid"]), signal.SIGTERM)
+
+
+def _require_may(desk: Desk | None, decision: str, asked: str) -> None:
+    if desk is not None:
+        admit(desk, Permission.START, decision=decision, asked=asked)
 
 
 def jobs_of(project: Path, decision: str | None = None) -> tuple[Job, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from ppo_marketing import as_shipped
 from ppo_marketing.audit_trail import Line, read_trail
 from ppo_marketing.drift import Drift
-from ppo_marketing.errors import IntegrityError, UserError
+from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import (
     Estimate,
     PairedLift,
@@ -22,6 +22,7 @@ from ppo_marketing.evaluation import (
 )
 from ppo_marketing.files import folder_sha256, read_json
 from ppo_marketing.jobs.kept_parts import Parts
+from ppo_marketing.jobs.kept_runs import runs_of
 from ppo_marketing.jobs.release_book import trail_of
 from ppo_marketing.pipeline import JUDGING_EPISODES, stream
 from ppo_marketing.policy import PolicyActor
@@ -110,17 +111,17 @@ def challenge(parts: Parts, project: Path) -> Challenge | None:
 
 
 def _agent_of(champion: Line, project: Path, parts: Parts) -> tuple[Agent, tuple[str, ...]]:
-    assert champion.to_version is not None
-    registry = open_tracker(project).registry
-    version = registry.version(champion.decision, champion.to_version)
-    agent = load_policy(registry.policy_folder(version))
-    theirs = _settings_of(champion, project)
-    if theirs is None:
-        return agent, (
+    """The champion's agent, from its own run where that is still here, else from the registry."""
+    folder = _folder_of(champion, project)
+    if folder is None:
+        assert champion.to_version is not None
+        registry = open_tracker(project).registry
+        version = registry.version(champion.decision, champion.to_version)
+        return load_policy(registry.policy_folder(version)), (
             "the champion's own run is no longer in this project: it is compared as if it acted "
             "under the challenger's settings",
         )
-    own = read_json(parts.audited.policy / "settings.json")
+    theirs, own = (read_json(f / "settings.json") for f in (folder, parts.audited.policy))
     differing = [name for name in {**theirs, **own} if theirs.get(name) != own.get(name)]
     if differing:
         raise UserError(
@@ -128,16 +129,13 @@ def _agent_of(champion: Line, project: Path, parts: Parts) -> tuple[Agent, tuple
             "two do cannot be compared. Train the challenger with the champion's settings, or "
             "judge the champion's run again under these"
         )
-    return agent, ()
+    return load_policy(folder), ()
 
 
-def _settings_of(champion: Line, project: Path) -> dict[str, Any] | None:
-    """The settings in the run's folder that holds the champion's policy; None: there is none."""
-    for record in sorted((project / "data" / "runs").glob("*/policy/policy.json")):
-        folder = record.parent
-        try:
-            if folder_sha256(folder, record.name) == champion.policy_sha256:
-                return read_json(folder / "settings.json")
-        except OSError as error:
-            raise IntegrityError(f"{folder.parent.name} cannot be read: {error}") from error
+def _folder_of(champion: Line, project: Path) -> Path | None:
+    """The folder of a run that holds the very policy that was released; None: there is none."""
+    for run in runs_of(project, champion.decision):
+        record = run.policy / "policy.json"
+        if record.is_file() and folder_sha256(run.policy, record.name) == champion.policy_sha256:
+            return run.policy
     return None

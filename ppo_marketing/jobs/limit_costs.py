@@ -12,6 +12,7 @@ import yaml
 
 from ppo_marketing.access import Permission
 from ppo_marketing.config import build
+from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import ceiling_of, telling_episodes
 from ppo_marketing.files import made
 from ppo_marketing.guardrails import Support
@@ -102,3 +103,28 @@ def keep_section(desk: Desk, decision: str, section: GuardrailsSection) -> Path:
     made(path.parent)
     write_atomically(path, section_text(section).encode())
     return path
+
+
+def last_section(project: Path, parts: Parts) -> tuple[GuardrailsSection, bool]:
+    """The guardrails that the next run is to have: those kept by hand (True), else the run's own.
+
+    Raises UserError where what was kept cannot be used any more.
+    """
+    path = kept_section(project, parts.decision.name)
+    if not path.is_file():
+        return parts.config.guardrails, False
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = content["guardrails"]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
+        raise UserError(f"the guardrails kept in {path.name} cannot be read: {error}") from error
+    return build(GuardrailsSection, values, f"guardrails kept in {path.name}"), True
+
+
+def labels_of(parts: Parts) -> tuple[str, ...]:
+    """What the choices are called, where the log says; else their numbers; none for amounts."""
+    space = action_space(parts)
+    if not isinstance(space, gymnasium.spaces.Discrete):
+        return ()
+    logged = parts.calibration.heldout_decisions(parts.settings)
+    return tuple(map(str, range(int(space.n)))) if logged is None else logged.actions
