@@ -9,6 +9,8 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from app import errors
+
 # Okabe and Ito 2008, in an order that neighbours are told apart by, on white and on black.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F")
 ROLES: Mapping[str, str] = {
@@ -19,6 +21,7 @@ ROLES: Mapping[str, str] = {
     "rival": "#D55E00",
     "ceiling": "#009E73",
     "floor": "#7F7F7F",
+    "champion": "#009E73",
 }
 """The colour of each kind of actor, the same on every page."""
 
@@ -36,7 +39,7 @@ def show(chart: Chart, table: pd.DataFrame | Mapping[str, Sequence[Any]], alt: s
     values = table if isinstance(table, pd.DataFrame) else pd.DataFrame(dict(table))
     with st.expander("The values as a table"):
         if len(values) <= MOST_PLAIN_ROWS:
-            st.table(values)
+            st.table(values.map(_as_written))
         else:
             st.dataframe(values, width="stretch", hide_index=True)
 
@@ -100,7 +103,7 @@ def intervals(frame: pd.DataFrame, name: str, unit: str) -> alt.LayerChart:
         scale=alt.Scale(domain=kinds, range=[ROLES.get(kind, PALETTE[-1]) for kind in kinds]),
         legend=None,
     )
-    axis = alt.Axis(labelLimit=260, labelOverlap=False)
+    axis = alt.Axis(labelLimit=190, labelOverlap=False)
     base = alt.Chart(plain).encode(
         y=alt.Y("name:N", sort=None, title=None, axis=axis), color=colour
     )
@@ -119,6 +122,35 @@ def intervals(frame: pd.DataFrame, name: str, unit: str) -> alt.LayerChart:
 def _plain(frame: pd.DataFrame, **columns: str) -> pd.DataFrame:
     """The columns under names that Vega cannot take for an expression: labels are from data."""
     return pd.DataFrame({plain: frame[column] for plain, column in columns.items()})
+
+
+def parts(
+    frame: pd.DataFrame, x: str, y: str, part: str, names: Sequence[str], *, height: int = 200
+) -> alt.Chart:
+    """One bar a day, coloured by its part; the last of the names is greyed."""
+    colours = [*PALETTE[: len(names) - 1], PALETTE[-1]]
+    chart: alt.Chart = (
+        alt.Chart(frame)
+        .mark_bar()
+        .encode(
+            x=alt.X(f"yearmonthdate({x})", type="ordinal", title=None,
+                    axis=alt.Axis(format="%d %b", labelAngle=0, labelOverlap=True)),
+            y=alt.Y(y, type="quantitative"),
+            color=alt.Color(
+                part, type="nominal", legend=_legend(),
+                scale=alt.Scale(domain=list(names), range=colours),
+            ),
+            tooltip=[alt.Tooltip(x, type="temporal", format="%d %b %Y"), part,
+                     alt.Tooltip(y, format=",")],
+        )
+        .properties(height=height)
+    )  # fmt: skip
+    return chart
+
+
+def _as_written(cell: Any) -> Any:
+    """A cell as it is: tables read Markdown, and a name from a log must not become a picture."""
+    return errors.as_text(cell) if isinstance(cell, str) else cell
 
 
 def _legend() -> alt.Legend:

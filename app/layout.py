@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -73,6 +73,16 @@ def require(needed: Reached, title: str) -> tuple[Choice, KeptRun]:
         )
         empty(title, f"{there}: this page needs {what}.", do, page)
     return choice, choice.run
+
+
+def tabs(key: str, draw: Mapping[str, Callable[[], None]]) -> None:
+    """Tabs of which only the open one is drawn; what goes wrong in one leaves the others alone."""
+    for tab, content in zip(
+        st.tabs(tuple(draw), key=key, on_change="rerun"), draw.values(), strict=True
+    ):
+        if tab.open:
+            with tab, errors.kindly():
+                content()
 
 
 def empty(title: str, sentence: str, label: str, page: str) -> NoReturn:

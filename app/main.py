@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import errors, layout, session
+from app import access, errors, layout, session
 
 # (file in pages_, title, icon), in the order that an analyst thinks.
 PAGES = {
@@ -15,13 +15,18 @@ PAGES = {
         ("train", "Train", "model_training"),
     ),
     "Understand": (),
-    "Decide": (),
+    "Decide": (
+        ("evidence", "Evidence", "gavel"),
+        ("guardrails", "Guardrails and fairness", "shield"),
+        ("release", "Release", "rocket_launch"),
+    ),
 }
 
 
 def main() -> None:
     """Settle what is looked at, then draw the page."""
     st.set_page_config(page_icon=str(layout.ICON), layout="wide")
+    access.enter()
     page = st.navigation(
         {
             section: [

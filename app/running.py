@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from app import charts, errors, project, session, words
+from app import access, charts, errors, project, session, words
 from ppo_marketing.jobs import background
 from ppo_marketing.jobs.background import Job
 
@@ -45,7 +45,7 @@ def _watch(identity: str, curves: bool) -> None:
         if curves:
             draw_curves(job)
         if st.button("Stop", icon=":material/stop:", key=f"stop-{identity}"):
-            background.stop(job)
+            background.stop(job, access.desk())
             st.toast("It saves what it has and ends. Resume it whenever you like.")
 
 
@@ -60,7 +60,7 @@ def _ended(job: Job, curves: bool) -> None:
     else:
         st.error(f"{errors.as_text(job.order.title)} failed: {said}", icon=":material/error:")
     if st.button("Resume", icon=":material/play_arrow:", key=f"resume-{job.id}"):
-        background.resume(project.folder(), job)
+        background.resume(project.folder(), job, access.desk())
         st.rerun()
 
 

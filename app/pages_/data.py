@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
-from app import errors, forms, layout, log_pictures, project, session, words
+from app import access, errors, forms, layout, log_pictures, project, session, words
 from app.layout import Card
 from envs.core.decision import Decision
 from envs.core.log import LogTable
@@ -120,6 +120,7 @@ def _fit_to(card: Decision, log: KeptLog) -> None:
             name = background.require_name(name)
             background.start(
                 project.folder(),
+                desk=access.desk(),
                 title=f"Fitting a simulator to {log.name}",
                 decision=card.name,
                 command="calibrate",

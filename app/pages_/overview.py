@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
-from app import charts, errors, layout, project, running, session, words
+from app import access, charts, errors, layout, project, running, session, words
 from app.layout import Card
 from envs.core.decision import Decision
 from ppo_marketing.evaluation import Row
@@ -89,6 +89,7 @@ def _start_sample(card: Decision) -> None:
     name = f"sample-{card.name}"
     background.start(
         project.folder(),
+        desk=access.desk(),
         title="Training on the built-in sample",
         decision=card.name,
         command="run",

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app import charts, errors, layout, project, running, session, words
+from app import access, charts, errors, layout, project, running, session, words
 from app.layout import Card
 from envs.core.decision import Decision
 from envs.core.fidelity import Curve, FidelityReport
@@ -65,6 +65,7 @@ def _none_yet(card: Decision) -> None:
             name = f"sample-{card.name}"
             background.start(
                 project.folder(),
+                desk=access.desk(),
                 title="Fitting a simulator to the built-in sample",
                 decision=card.name,
                 command="calibrate",

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import errors, forms, layout, project, running, session, words
+from app import access, errors, forms, layout, project, running, session, words
 from envs.core.decision import Decision
 from ppo_marketing.config import TrainingSection
 from ppo_marketing.form_fields import changed, fields_of
@@ -159,14 +159,15 @@ def _start(
     values = config.as_values()
     if algorithm == OURS:
         background.start(
-            where, title=f"Training {name}", decision=card.name, command="run", config=values,
-            output=output,
+            where, desk=access.desk(), title=f"Training {name}", decision=card.name,
+            command="run", config=values, output=output,
         )  # fmt: skip
         session.look_at(name)
         return
     steps = str(config.training.total_steps)
     background.start(
         where,
+        desk=access.desk(),
         title=f"Comparing {RIVALS[algorithm].title} with PPO",
         decision=card.name,
         command="compare",

@@ -1,0 +1,190 @@
+"""Evidence: what the policy would earn beyond others, and whether the log itself supports it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import streamlit as st
+
+from app import charts, errors, findings, layout, log_panel, project, words
+from app.layout import Card
+from envs.core.decision import Decision
+from ppo_marketing.gate import Finding, Verdict, sentence
+from ppo_marketing.gate_words import OUTCOMES, in_words
+from ppo_marketing.jobs.kept_runs import KeptEvidence, KeptRun
+from ppo_marketing.lifts import Lift, lifts
+from ppo_marketing.overview import headline
+from ppo_marketing.report import optimism
+from ppo_marketing.report_run import chance, run_page
+
+ICONS = {
+    "passed": ":material/check_circle:",
+    "warned": ":material/visibility:",
+    "refused": ":material/cancel:",
+    "not applicable": ":material/remove_circle_outline:",
+}
+SIDE_BY_SIDE = 2  # lifts in a row: an amount with its currency needs the room
+COLOURS = {"passed": "green", "warned": "orange", "refused": "red", "not applicable": "gray"}
+
+
+def page() -> None:
+    """Draw the page."""
+    choice, run = layout.require("judged", "Evidence")
+    card, evidence = choice.decision, project.evidence(run)
+    verdict = project.verdict(run).verdict
+    said = headline(evidence.judgement.later, card.episode, verdict.passed).sentence(
+        lambda amount: words.money(amount, evidence.currency)
+    )
+    layout.headline("Evidence", said)
+    tell = st.success if verdict.passed else st.warning
+    tell(errors.as_text(sentence(verdict)), icon=ICONS["passed" if verdict.passed else "refused"])
+    champion = None
+    with errors.kindly():
+        champion = findings.against_champion(run)
+    found = lifts(evidence.judgement.later, None if champion is None else champion.lift)
+    _lifts(card, found, evidence.currency)
+    _verdict(verdict)
+    with errors.kindly():
+        log_panel.draw(card, run, evidence.currency)
+    with errors.kindly():
+        log_panel.draw_days(card, run)
+    _optimism(evidence)
+    _download(card, run, evidence, verdict, found, said)
+
+
+def _lifts(card: Decision, found: tuple[Lift, ...], currency: str) -> None:
+    kpi = words.value_kpi(card)
+    st.subheader(
+        f"What it earns beyond others, a {card.episode}",
+        help=f"{kpi.label}: {kpi.definition}. Everybody plays the same simulated episodes of days "
+        "that nothing was trained on; differences are taken episode by episode.",
+        anchor=False,
+    )
+    told = [_card(lift, currency) for lift in found]
+    for place in range(0, len(told), SIDE_BY_SIDE):
+        layout.cards(told[place : place + SIDE_BY_SIDE])
+    if not any(lift.beside == "champion" for lift in found):
+        st.caption("No champion to compare with: nothing was released yet, or this is it.")
+    known = [(lift, lift.money) for lift in found if lift.money is not None]
+    if not known:
+        st.info("This run was judged before lifts were kept in money: evaluate it again.")
+        return
+    frame = pd.DataFrame(
+        {
+            "above": lift.who,
+            "kind": lift.beside,
+            "value": money.value,
+            "low": money.low,
+            "high": money.high,
+            "P(lift > 0)": chance(lift),
+        }
+        for lift, money in known
+    )
+    charts.show(
+        charts.intervals(frame, "above", f"{kpi.label.lower()} beyond it, {words.short(currency)}"),
+        frame.drop(columns="kind"),
+        alt=f"{kpi.label} beyond others a {card.episode}, with 95 % intervals; what lies right "
+        "of 0 is earned on top",
+    )
+
+
+def _card(lift: Lift, currency: str) -> Card:
+    names = {
+        "floor": "Above doing nothing",
+        "logging": "Above the log's own policy",
+        "rule": "Above the best rule",
+        "champion": "Above the champion",
+    }
+    if lift.money is not None:
+        value = words.money(lift.money.value, currency, signed=True)
+        reach = words.interval(lift.money, "currency", currency)
+    elif lift.points is not None:
+        value = f"{words.number(100 * lift.points.value, 2, signed=True)} points"
+        reach = "of the ceiling"
+    else:
+        value = reach = "–"
+    return Card(
+        names[lift.beside],
+        value,
+        f"{reach}; P(lift > 0) {chance(lift)}",
+        help="The probability speaks of other episodes of the same simulator, not of the simulator "
+        "itself: for that there is the gate."
+        + (f" Here: {errors.as_text(lift.name)}." if lift.beside == "rule" else ""),
+    )
+
+
+def _verdict(verdict: Verdict) -> None:
+    st.subheader("What the gate asked", anchor=False)
+    order = ("refused", "warned", "passed", "not applicable")
+    for finding in sorted(verdict.findings, key=lambda one: order.index(one.outcome)):
+        _finding(finding)
+
+
+def _finding(finding: Finding) -> None:
+    told = in_words(finding.test)
+    colour, icon = COLOURS[finding.outcome], ICONS[finding.outcome]
+    with st.container(border=True):
+        left, right = st.columns((4, 1), vertical_alignment="center")
+        left.markdown(f"**{told.asks}**", help=told.why or None)
+        right.badge(OUTCOMES[finding.outcome], icon=icon, color=colour)  # type: ignore[arg-type] # one of its colours
+        st.markdown(errors.as_text(finding.found))
+        if finding.allowed:
+            st.caption(f"Wanted: {errors.as_text(finding.allowed)}")
+        if finding.advice:
+            st.markdown(f":material/lightbulb: {errors.as_text(finding.advice)}")
+
+
+def _optimism(evidence: KeptEvidence) -> None:
+    st.subheader("Optimism", anchor=False)
+    judgement = evidence.judgement
+    there, here = judgement.earlier.policy.value, judgement.later.policy.value
+    layout.cards(
+        [
+            Card(
+                "Where it was trained",
+                words.money(there.value, evidence.currency),
+                words.interval(there, "currency", evidence.currency),
+                help="Its value in the simulator of the earlier days, through which it learned.",
+            ),
+            Card(
+                "Where it is judged",
+                words.money(here.value, evidence.currency),
+                words.interval(here, "currency", evidence.currency),
+                help="Its value in the simulator of the later days, which it never met.",
+            ),
+            Card(
+                "Gap",
+                words.share(judgement.optimism_gap, signed=True),
+                "up to +10 % is acceptable; beyond, do not rely on the value",
+                help="The first over the second, less one.",
+            ),
+        ]
+    )
+    st.caption(errors.as_text(optimism(judgement)))
+
+
+def _download(
+    card: Decision,
+    run: KeptRun,
+    evidence: KeptEvidence,
+    verdict: Verdict,
+    found: tuple[Lift, ...],
+    said: str,
+) -> None:
+    html = run_page(
+        card, run.name, evidence, verdict, found, said,
+        money=lambda amount: words.money(amount, evidence.currency),
+        made_at=words.time(datetime.now(UTC)),
+    )  # fmt: skip
+    st.download_button(
+        "Download this as one page",
+        html.encode(),
+        file_name=f"{run.name}-report.html",
+        mime="text/html",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+page()
