@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
+from ppo_marketing.config import project_folder
 from ppo_marketing.errors import AlreadyRunning, PpoMarketingError, Refused
 
 log = logging.getLogger("ppo_marketing.app")
@@ -41,10 +42,11 @@ def kindly() -> Iterator[None]:
 
 def in_words(error: Exception) -> str:
     """An error's message for the screen: no folder of the server, no Markdown from data."""
-    return as_text(_FOLDERS.sub("", str(error)))
+    own = str(project_folder()).rstrip("/") + "/"
+    return as_text(_FOLDERS.sub("", str(error).replace(own, "")))
 
 
 def as_text(text: str) -> str:
     """Text that Markdown shows as it is written, line by line."""
-    escaped = re.sub(r"([\\`*_{}\[\]<>#$~|]|:(?=\w))", r"\\\1", text)
+    escaped = re.sub(r"([\\`*_{}\[\]<>#$~|]|:(?=[\w/]))", r"\\\1", text)
     return escaped.replace("\n", "  \n")
