@@ -27,8 +27,8 @@ from ppo_marketing.uploads import (
 
 LIMITS = UploadLimits()
 ABSENT = "– not in the file –"
-LOG = "log"
-"""Which log is looked at, in the session."""
+LOG, TAB, KEPT = "log", "data-tab", "_kept"
+LOOKED, HANDED = "The log", "Hand in another"
 
 
 def page() -> None:
@@ -41,48 +41,52 @@ def page() -> None:
         layout.headline("Data", f"No log of {card.title.lower()} is here yet: hand one in.")
         _hand_in(card)
         return
+    layout.headline("Data", "")
+    fresh = st.session_state.pop(KEPT, None)
+    if fresh is not None:
+        st.session_state[LOG], st.session_state[TAB] = fresh, LOOKED
+        st.success(f"{errors.as_text(fresh)} is sound and kept.", icon=":material/check_circle:")
     if st.session_state.get(LOG) not in options:
         st.session_state[LOG] = next(iter(options))
-    place = st.container()
-    looked, handing_in = st.tabs(["The log", "Hand in another"])
-    with looked:
-        name = st.selectbox(
-            "Log",
-            tuple(options),
-            key=LOG,
-            format_func=lambda one: one if options[one] else f"the log of the run {one}",
-        )
-        chosen = options[name]
-        if chosen is None:
-            assert choice.run is not None
-            log = project.run_log(choice.run)
-        else:
-            log = project.kept_log(chosen)
-        _look_at(card, choice.run, log, place)
-        if chosen is not None:
-            _fit_to(card, chosen)
-    with handing_in:
-        _hand_in(card)
+    layout.tabs(
+        TAB, {LOOKED: lambda: _chosen(card, choice.run, options), HANDED: lambda: _hand_in(card)}
+    )
+
+
+def _chosen(card: Decision, run: KeptRun | None, options: dict[str, KeptLog | None]) -> None:
+    name = st.selectbox(
+        "Log",
+        tuple(options),
+        key=LOG,
+        format_func=lambda one: one if options[one] else f"the log of the run {one}",
+    )
+    chosen = options[name]
+    if chosen is None:
+        assert run is not None
+        _look_at(card, run, project.run_log(run))
+    else:
+        _look_at(card, run, project.kept_log(chosen))
+        _fit_to(card, chosen)
 
 
 def _options(run: KeptRun | None, kept: tuple[KeptLog, ...]) -> dict[str, KeptLog | None]:
     """The log of the run that is looked at, and those that were handed in, by name."""
     own: dict[str, KeptLog | None] = {} if run is None else {run.name: None}
-    return own | {f"{log.name} ({log.sha256[:6]})": log for log in kept}
+    return own | {_named(log): log for log in kept}
 
 
-def _look_at(
-    card: Decision, run: KeptRun | None, log: LogTable, place: st.delta_generator.DeltaGenerator
-) -> None:
+def _named(log: KeptLog) -> str:
+    return f"{log.name} ({log.sha256[:6]})"
+
+
+def _look_at(card: Decision, run: KeptRun | None, log: LogTable) -> None:
     currency = words.currency_of(card.sample_settings())
     summary = project.summary(log, currency)
     age = words.duration((datetime.now(UTC) - summary.last).total_seconds())
-    with place:
-        layout.headline(
-            "Data",
-            f"{words.number(summary.rows)} rows over {len(summary.volume)} days, all sound; "
-            f"the last one is {age} old.",
-        )
+    st.markdown(
+        f"##### {words.number(summary.rows)} rows over {len(summary.volume)} days, all sound; "
+        f"the last one is {age} old."
+    )
     layout.cards(
         [
             Card("Rows", words.number(summary.rows), help="Rows that were kept."),
@@ -183,18 +187,12 @@ def _mapping(card: Decision, content: bytes, name: str, seen: Preview) -> None:
     chosen |= {one: one for one in context if one not in taken}
     try:
         with st.spinner("Checking every row …"):
-            kept, table = keep(project.folder(), card, content, name, chosen, limits=LIMITS)
+            kept, _ = keep(project.folder(), card, content, name, chosen, limits=LIMITS)
     except LogRefused as refused:
         _refused(refused)
         return
-    st.success(
-        f"{errors.as_text(kept.name)} is sound: {words.number(table.rows)} rows are kept. "
-        "See it under “The log”.",
-        icon=":material/check_circle:",
-    )
-    st.session_state[f"_{LOG}"] = kept.name
-    if st.button("Look at it", icon=":material/visibility:"):
-        st.rerun()
+    st.session_state[KEPT] = _named(kept)
+    st.rerun()
 
 
 def _refused(refused: LogRefused) -> None:

@@ -112,6 +112,6 @@ def test_a_failed_training_says_why_and_can_be_resumed(
     assert "Training one failed: x holds another training" in page.error[0].value
     assert list(page.table[0].value["entropy"]) == [1.0, 0.5, pytest.approx(1 / 3)]
     again = []
-    monkeypatch.setattr(background, "resume", lambda project, job: again.append(job.id))
+    monkeypatch.setattr(background, "resume", lambda project, job, desk: again.append(job.id))
     next(one for one in page.button if one.label == "Resume").click().run()
     assert again == [folder.name]

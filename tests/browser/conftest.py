@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -126,9 +127,17 @@ class Visit:
         self.page.wait_for_function(f"document.title === {title!r}")
         self.settled()
 
-    def press(self, label: str) -> None:
-        """Press a button, and wait until the page has answered."""
-        self.page.get_by_role("button", name=label, exact=True).first.click()
+    def press(self, label: str, role: Literal["button", "tab"] = "button") -> None:
+        """Press a button or a tab, and wait until the page has answered."""
+        named = self.page.get_by_role(role, name=label, exact=role == "button")
+        named.first.click()
+        self.page.wait_for_timeout(300)
+        self.settled()
+
+    def choose(self, label: str, option: str) -> None:
+        """Choose an option of a list."""
+        self.page.get_by_role("combobox", name=label).first.click()
+        self.page.get_by_role("option", name=option, exact=True).click()
         self.page.wait_for_timeout(300)
         self.settled()
 

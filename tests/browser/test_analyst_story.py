@@ -2,53 +2,110 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
 
 from envs import load_decision
 from ppo_marketing import jobs
+from ppo_marketing.audit_trail import Action, read_trail
+from ppo_marketing.jobs.release_book import trail_of
 from ppo_marketing.uploads import kept_logs
 from tests.browser.conftest import Visit, served
 from tests.support.app_project import DECISION, RUN
+from tests.support.released_project import passing_copy
 
 FAILED = "The simulator failed its checks. Why train in it all the same?"
 WIDTHS = (390, 1280, 1920)
 
 
-def test_from_a_log_to_a_judged_policy(visit: Visit, tmp_path: Path) -> None:
+def test_from_a_log_to_a_released_policy_and_back(
+    visit: Visit, app_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The project has a policy already, so that there is one to go back to."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     project, log = tmp_path / "project", tmp_path / "March.parquet"
-    project.mkdir()
+    passing_copy(app_project, project)
     jobs.generate(load_decision(DECISION), "default", 8, 0, log)
     with served(project) as visit.url:
         visit.open()
-        visit.sees("Nothing has been trained here yet")
-        visit.picture("overview-empty")
+        visit.sees("What is released")
 
         visit.go("Data")
-        visit.page.locator("input[type=file]").set_input_files(log)
+        visit.press("Hand in another", role="tab")
+        visit.page.locator("input[type=file]").first.set_input_files(log)
         visit.sees("Which column is which?")
         visit.picture("data-mapping")
         visit.press("Check the log")
-        visit.sees("March.parquet is sound")
-        assert len(kept_logs(project, DECISION)) == 1
-
-        visit.press("Look at it")
+        visit.sees("is sound and kept")
+        assert [log.name for log in kept_logs(project, DECISION)] == ["March.parquet"]
         visit.sees("Next: fit a simulator to it")
-        visit.picture("data")
         visit.write("Name of the run", "spring")
         visit.press("Fit the simulator")
         visit.sees("checks on what was held out of its fit")
-        visit.picture("simulator")
 
         visit.go("Train")
         if visit.page.get_by_text(FAILED).count():
             visit.write(FAILED, "a rehearsal")
         visit.write("Total steps (environment steps)", "40000")
-        visit.page.get_by_role("button", name="Start", exact=True).click()
+        visit.press("Start")
         visit.sees("it goes on")
         visit.picture("train-running")
+        visit.sees("Training spring (finished")
         visit.go("Overview")
         visit.sees("What is released")
-        visit.picture("overview")
+
+        visit.go("Evidence")
+        visit.sees("What the gate asked")
+
+        visit.open(f"/?decision={DECISION}&run={RUN}")
+        _release(visit, "the log supports it")
+        visit.sees("This policy is the champion, version 1")
+        visit.open(f"/?decision={DECISION}&run=spring")
+        _release(visit, "a pilot in one city", until=date.today() + timedelta(days=9))
+        visit.sees("This policy is the champion, version 2")
+
+        visit.press("Export", role="tab")
+        visit.choose("Where to", "Decision table (CSV)")
+        visit.press("Preview")
+        visit.sees("What differs from the last export")
+        visit.press("Export")
+        visit.sees("Written whole and sealed")
+        with visit.page.expect_download() as download:
+            visit.page.get_by_role("button", name="Download", exact=True).click()
+        with ZipFile(download.value.path()) as packed:
+            assert "manifest.json" in packed.namelist()
+
+        visit.press("Decide", role="tab")
+        visit.page.locator("input[aria-label='Your name']").last.fill("Grace")
+        visit.write("Why", "spend doubled since 09:00")
+        visit.press("Roll back")
+        visit.sees("rollback by Grace")
+        actions = [line.action for line in read_trail(trail_of(project))]
+        assert actions == [Action.PROMOTE, Action.OVERRIDE, Action.ROLLBACK]
+        visit.went_well()
+
+
+def _release(visit: Visit, why: str, until: date | None = None) -> None:
+    """Make the policy that is looked at the champion, with a last day where the gate refused it."""
+    visit.go("Release")
+    visit.press("Decide", role="tab")
+    visit.page.locator("input[aria-label='Your name']").first.fill("Ada")
+    visit.page.locator("textarea[aria-label='Comment']").fill(why)
+    if until is not None:
+        field = visit.page.get_by_test_id("stDateInput").locator("input").first
+        field.fill(until.isoformat())
+        field.press("Enter")
+    visit.press("Record it")
+
+
+def test_the_first_page_of_an_empty_project(visit: Visit, tmp_path: Path) -> None:
+    with served(tmp_path) as visit.url:
+        visit.open()
+        visit.sees("Nothing has been trained here yet")
+        visit.picture("overview-empty")
         visit.went_well()
 
 
