@@ -161,10 +161,6 @@ def _prices(card: Decision, found: ShadowPrices) -> None:
                  words.interval(found.unguarded, "currency", currency)),
             Card("With all limits", words.money(found.guarded.value, currency),
                  words.interval(found.guarded, "currency", currency)),
-        ]
-    )  # fmt: skip
-    layout.cards(
-        [
             Card("They cost", words.money(found.cost.value, currency),
                  words.interval(found.cost, "currency", currency),
                  help="Below 0, the limits keep the policy from harm."),

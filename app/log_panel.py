@@ -21,24 +21,29 @@ PARTS = {"taught": "taught", "judged": CHECKED}
 NOT_YET = "not complete"
 
 
-def draw(card: Decision, run: KeptRun, currency: str) -> None:
-    """The lift by the log alone, and what it rests on."""
+def draw(card: Decision, run: KeptRun, lift: LogLift | None, currency: str) -> None:
+    """The lift by the log alone, as it was judged; opened, what it rests on."""
     st.subheader(
         "What the log itself says",
         help="Without any simulator: held-out decisions, what was done and what came of it.",
         anchor=False,
     )
-    word = findings.word(run)
-    if word.lift is None:
+    if lift is None:
         st.info("The log does not hold what its own policy did, so that it cannot compare.")
         return
-    _lift(word.lift, currency)
-    if word.rows is not None:
-        _rows(word.rows, currency)
-    elif word.sequences is not None:
-        _sequences(word.sequences, currency)
-    elif word.gains is not None:
-        _gains(card, word, currency)
+    _lift(lift, currency)
+    # Resampling a log takes seconds: the details are worked out for whoever opens them.
+    details = st.expander("How the log comes to say so", key="log-details", on_change="rerun")
+    if not details.open:
+        return
+    with details:
+        word = findings.word(run)
+        if word.rows is not None:
+            _rows(word.rows, currency)
+        elif word.sequences is not None:
+            _sequences(word.sequences, currency)
+        elif word.gains is not None:
+            _gains(card, word, currency)
 
 
 def _lift(lift: LogLift, currency: str) -> None:
@@ -48,10 +53,10 @@ def _lift(lift: LogLift, currency: str) -> None:
     layout.cards(
         [
             Card(
-                f"Above the log's own, a {lift.unit}",
+                f"Lift a {lift.unit}",
                 words.money(lift.value, currency, signed=True),
                 errors.as_text(lift.method),
-                help="What the policy would have earned beyond what was done.",
+                help="What the policy would have earned beyond what was done, by the log alone.",
             ),
             Card(
                 "At least",
@@ -60,9 +65,9 @@ def _lift(lift: LogLift, currency: str) -> None:
                 help="The lower bound: above 0, the log shows that the policy is better.",
             ),
             Card(
-                f"Independent {lift.unit}s",
+                "Effective size",
                 words.number(lift.effective_n, 0),
-                "of equal weight that this rests on",
+                f"independent {lift.unit}s of equal weight that this rests on",
                 help="The effective sample size: unequal weights count as fewer.",
             ),
         ]
@@ -118,19 +123,17 @@ def _sequences(found: Lift, currency: str) -> None:
             "histories": found.effective_trajectories,
         }
     )
-    with st.expander("How far the log follows it"):
-        charts.show(
-            charts.bars(steps, "step", "histories"),
-            steps,
-            alt="Logged histories of equal weight that still do what the policy does, by step: "
-            "where few are left, their weights say nothing, and values are carried from cell to "
-            "cell instead",
-        )
-        worst = float(found.support.by_step.max())
-        st.caption(
-            f"In its worst step {words.share(worst)} of what it does is hardly in the log; above "
-            "20 % nothing is concluded."
-        )
+    charts.show(
+        charts.bars(steps, "step", "histories"),
+        steps,
+        alt="Logged histories of equal weight that still do what the policy does, by step: where "
+        "few are left, their weights say nothing, and values are carried from cell to cell instead",
+    )
+    worst = float(found.support.by_step.max())
+    st.caption(
+        f"In its worst step {words.share(worst)} of what it does is hardly in the log; above 20 % "
+        "nothing is concluded."
+    )
 
 
 def _gains(card: Decision, word: LogWord, currency: str) -> None:

@@ -10,8 +10,10 @@ import streamlit as st
 from app import charts, errors, findings, layout, log_panel, project, words
 from app.layout import Card
 from envs.core.decision import Decision
+from ppo_marketing.evaluation import PairedLift
 from ppo_marketing.gate import Finding, Verdict, sentence
 from ppo_marketing.gate_words import OUTCOMES, in_words
+from ppo_marketing.jobs.challenging import standing_champion
 from ppo_marketing.jobs.kept_runs import KeptEvidence, KeptRun
 from ppo_marketing.lifts import Lift, lifts
 from ppo_marketing.overview import headline
@@ -24,7 +26,6 @@ ICONS = {
     "refused": ":material/cancel:",
     "not applicable": ":material/remove_circle_outline:",
 }
-SIDE_BY_SIDE = 2  # lifts in a row: an amount with its currency needs the room
 COLOURS = {"passed": "green", "warned": "orange", "refused": "red", "not applicable": "gray"}
 
 
@@ -39,18 +40,31 @@ def page() -> None:
     layout.headline("Evidence", said)
     tell = st.success if verdict.passed else st.warning
     tell(errors.as_text(sentence(verdict)), icon=ICONS["passed" if verdict.passed else "refused"])
-    champion = None
-    with errors.kindly():
-        champion = findings.against_champion(run)
-    found = lifts(evidence.judgement.later, None if champion is None else champion.lift)
+    found = lifts(evidence.judgement.later, _champion(run))
     _lifts(card, found, evidence.currency)
     _verdict(verdict)
+    _optimism(evidence)
     with errors.kindly():
-        log_panel.draw(card, run, evidence.currency)
+        log_panel.draw(card, run, project.verdict(run).audit.lift, evidence.currency)
     with errors.kindly():
         log_panel.draw_days(card, run)
-    _optimism(evidence)
     _download(card, run, evidence, verdict, found, said)
+
+
+def _champion(run: KeptRun) -> PairedLift | None:
+    """The policy above today's champion, once that was asked for: both have to play for it."""
+    asked = f"against-champion-{run.sha256}"
+    champion = standing_champion(project.folder(), run.decision)
+    if champion is None or champion.policy_sha256 == project.verdict(run).policy_sha256:
+        return None
+    if not st.session_state.get(asked):
+        if not st.button("Compare with the champion as well", icon=":material/trophy:"):
+            return None
+        st.session_state[asked] = True
+    found = None
+    with errors.kindly():
+        found = findings.against_champion(run)
+    return None if found is None else found.lift
 
 
 def _lifts(card: Decision, found: tuple[Lift, ...], currency: str) -> None:
@@ -61,11 +75,9 @@ def _lifts(card: Decision, found: tuple[Lift, ...], currency: str) -> None:
         "that nothing was trained on; differences are taken episode by episode.",
         anchor=False,
     )
-    told = [_card(lift, currency) for lift in found]
-    for place in range(0, len(told), SIDE_BY_SIDE):
-        layout.cards(told[place : place + SIDE_BY_SIDE])
+    layout.cards([_card(lift, currency) for lift in found])
     if not any(lift.beside == "champion" for lift in found):
-        st.caption("No champion to compare with: nothing was released yet, or this is it.")
+        st.caption("Without a champion: nothing was released yet, this is it, or it was not asked.")
     known = [(lift, lift.money) for lift in found if lift.money is not None]
     if not known:
         st.info("This run was judged before lifts were kept in money: evaluate it again.")
@@ -91,10 +103,10 @@ def _lifts(card: Decision, found: tuple[Lift, ...], currency: str) -> None:
 
 def _card(lift: Lift, currency: str) -> Card:
     names = {
-        "floor": "Above doing nothing",
-        "logging": "Above the log's own policy",
-        "rule": "Above the best rule",
-        "champion": "Above the champion",
+        "floor": "Above nothing",
+        "logging": "Above the log",
+        "rule": "Above best rule",
+        "champion": "Above champion",
     }
     if lift.money is not None:
         value = words.money(lift.money.value, currency, signed=True)
@@ -108,9 +120,8 @@ def _card(lift: Lift, currency: str) -> Card:
         names[lift.beside],
         value,
         f"{reach}; P(lift > 0) {chance(lift)}",
-        help="The probability speaks of other episodes of the same simulator, not of the simulator "
-        "itself: for that there is the gate."
-        + (f" Here: {errors.as_text(lift.name)}." if lift.beside == "rule" else ""),
+        help=f"The policy less {errors.as_text(lift.who)}. The probability speaks of other "
+        "episodes of the same simulator, not of the simulator itself: for that there is the gate.",
     )
 
 

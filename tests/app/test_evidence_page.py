@@ -27,8 +27,8 @@ def test_every_lift_and_every_test_of_the_gate_is_shown_with_the_numbers_of_the_
     assert not page.error
     shown = {card.label: card.value for card in page.metric}
     for label, kind in (
-        ("Above doing nothing", "floor"),
-        ("Above the log's own policy", "logging"),
+        ("Above nothing", "floor"),
+        ("Above the log", "logging"),
     ):
         row = next(row for row in evidence.judgement.later.rows if row.kind == kind)
         assert row.value_lift is not None
@@ -41,6 +41,17 @@ def test_every_lift_and_every_test_of_the_gate_is_shown_with_the_numbers_of_the_
     for finding in audited.verdict.findings:
         assert finding.found.split(" (")[0] in text.replace("\\", "")
     assert shown["Gap"] == words.share(evidence.judgement.optimism_gap, signed=True)
+
+
+def test_the_details_of_the_logs_word_are_worked_out_for_whoever_opens_them(
+    shown_project: Path, open_page: Open
+) -> None:
+    page = open_page("evidence")
+    assert "played again" not in "\n".join(one.value for one in page.caption)
+    page.session_state["log-details"] = True
+    page.run()
+    assert not page.exception
+    assert "played again as they were" in "\n".join(one.value for one in page.caption)
 
 
 def test_the_report_to_download_is_one_page_without_an_address(
