@@ -102,20 +102,15 @@ def behaviour_of(agent: Agent, reference: ReferenceStates, money: Array | None =
     Raises:
         UserError: it takes several choices at once, or several controls, which are not compared.
     """
-    inputs = agent.inputs(reference.observation)
-    allowed = agent.allowed(reference.mask, reference.size)
-    with torch.no_grad():
-        output = agent.actor(inputs)
     shipped = agent.act(
         reference.observation, np.random.default_rng(0), reference.mask, deterministic=True
     )
     head = agent.head
     if isinstance(head, CategoricalHead) and head.scalar:
-        logits = output @ head.features.T if isinstance(head, ItemHead) else output
-        if allowed is not None:
-            logits = logits.masked_fill(~allowed, -torch.inf)
-        probability = torch.softmax(logits.double(), dim=-1).cpu().numpy()
+        probability = choice_probabilities(agent, reference.observation, reference.mask)
         return Choices(probability=probability, action=shipped - head.starts[0], money=money)
+    with torch.no_grad():
+        output = agent.actor(agent.inputs(reference.observation))
     control = np.asarray(reference.world.control(reference.state, shipped))
     if not isinstance(head, GaussianHead) or control.size != reference.size:
         raise UserError(
@@ -128,6 +123,20 @@ def behaviour_of(agent: Agent, reference: ReferenceStates, money: Array | None =
         control=control.reshape(reference.size),
         money=money,
     )
+
+
+def choice_probabilities(agent: Agent, observation: Array, mask: Array | None) -> Array:
+    """pi(a | s) of an agent that makes one choice a decision, `[n, A]`; 0 where not allowed."""
+    head = agent.head
+    assert isinstance(head, CategoricalHead)
+    assert head.scalar, "several choices at once have no single row of probabilities"
+    allowed = agent.allowed(mask, len(observation))
+    with torch.no_grad():
+        output = agent.actor(agent.inputs(observation))
+        logits = output @ head.features.T if isinstance(head, ItemHead) else output
+        if allowed is not None:
+            logits = logits.masked_fill(~allowed, -torch.inf)
+        return np.asarray(torch.softmax(logits.double(), dim=-1).cpu().numpy())
 
 
 def _joined(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:

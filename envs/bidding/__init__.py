@@ -19,6 +19,7 @@ from envs.bidding.log import AUCTIONS
 from envs.bidding.oracle import solve
 from envs.bidding.rules import PowerPacing, do_nothing, logging_rule, rules
 from envs.bidding.scenario import BiddingScenario
+from envs.bidding.words import words
 from envs.bidding.world import BiddingSettings, BiddingWorld
 from envs.core.decision import Decision, Kpi, Ratio, Rule
 
@@ -52,6 +53,7 @@ DECISION = Decision(
     name="bidding",
     title="Bidding",
     episode="day",
+    step="half-hour",
     question="How much to bid for each ad impression, so that a day's budget buys the most value?",
     env_id="marketing/Bidding-v0",
     schema=AUCTIONS,
@@ -77,6 +79,8 @@ DECISION = Decision(
         "log_std_initial": -1.5,  # explore a fifth of the range around the rule
     },
     scenario_type=BiddingScenario,
+    spend_knob="budget",
+    words=words,
     rules=rules,
     logging_rule=logging_rule,
     do_nothing=do_nothing,

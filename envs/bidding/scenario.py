@@ -5,23 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from envs.bidding.days import Days, rebuilt
-from envs.core.scenario import refuse_extremes
+from envs.core.scenario import knob, refuse_extremes
 
 
 @dataclass(frozen=True, kw_only=True)
 class BiddingScenario:
-    """Factors on today's market; 1 leaves it as it is.
+    """Factors on today's market; 1 leaves it as it is."""
 
-    `budget` scales the daily budget, `price` every clearing price, `traffic` the number of
-    impressions on offer, `response` the click probability of each.
-    """
-
-    budget: float = 1.0
-    price: float = 1.0
-    traffic: float = 1.0
-    response: float = 1.0
+    budget: float = knob("Daily budget", "what a day may spend")
+    price: float = knob("Prices", "every clearing price: 1.1 is a tenth dearer")
+    competition: float = knob(
+        "Competition for the best",
+        "how much dearer an impression of twice the average value becomes; cheaper ones get "
+        "cheaper in turn",
+        low=0.5,
+        high=2.0,
+    )
+    traffic: float = knob("Traffic", "the number of impressions on offer")
+    response: float = knob("Response", "the click probability of every impression")
+    bid_cap: float = knob(
+        "Bid cap", "the most that is ever bid; above today's nothing is known", high=1.0
+    )
 
     def __post_init__(self) -> None:
         refuse_extremes(self)
@@ -32,16 +39,25 @@ def changed_days(days: Days, scenario: BiddingScenario, bid_cap: float, click_va
 
     Prices that were above the cap stay unwinnable when all prices fall: the log never showed them.
     """
-    if scenario.price != 1 or scenario.response != 1:
+    s = scenario
+    if (s.price, s.competition, s.response, s.bid_cap) != (1, 1, 1, 1):
         # The same scenario always gives the same clicks, whoever asks.
         luck = np.random.default_rng(0).random(len(days.value))
-        chance = days.value * (scenario.response / click_value)
+        chance = days.value * (s.response / click_value)
         days = rebuilt(
             days,
-            bid_cap=bid_cap,
-            click=days.click if scenario.response == 1 else (luck < chance).astype(np.uint8),
-            signal=days.signal * scenario.response,
-            value=days.value * scenario.response,
-            price=days.price * scenario.price,
+            bid_cap=bid_cap * s.bid_cap,
+            click=days.click if s.response == 1 else (luck < chance).astype(np.uint8),
+            signal=days.signal * s.response,
+            value=days.value * s.response,
+            price=days.price * s.price * _contested(days, s.competition),
         )
-    return days._replace(weight=days.weight * scenario.traffic)
+    return days._replace(weight=days.weight * s.traffic)
+
+
+def _contested(days: Days, competition: float) -> NDArray[np.float64]:
+    """(v / mean v)^log2(competition), `[M]`: twice the value, `competition` times the price."""
+    if competition == 1:
+        return np.ones(len(days.value))
+    relative = np.maximum(days.value / days.value.mean(), 1e-6)
+    return np.asarray(relative ** np.log2(competition), np.float64)

@@ -273,15 +273,23 @@ class BiddingWorld:
         return potential
 
     def under(self, scenario: BiddingScenario) -> BiddingWorld:
-        """The same days and plan with the scenario's budget, prices, traffic and response.
+        """The same days and plan with the scenario's budget, prices, traffic, response and bid cap.
 
         The plan (lambda_0, references) stays what history taught, except for the budget, which the
         campaign's owner knows in advance.
         """
         days = changed_days(self.days, scenario, self.settings.bid_cap, self.settings.click_value)
-        settings = replace(
+        if scenario.budget == 1:
+            terms, settings = self.terms, self.settings
+        else:
+            settings = self._budgeted(scenario.budget)
+            terms = plan_terms(self.history, settings)
+        terms = terms._replace(bid_cap=self.terms.bid_cap * scenario.bid_cap)
+        return BiddingWorld(days, self.history, settings, terms)
+
+    def _budgeted(self, factor: float) -> BiddingSettings:
+        return replace(
             self.settings,
-            tightness=tuple(c * scenario.budget for c in self.settings.tightness),
-            budget=None if self.settings.budget is None else self.settings.budget * scenario.budget,
+            tightness=tuple(c * factor for c in self.settings.tightness),
+            budget=None if self.settings.budget is None else self.settings.budget * factor,
         )
-        return BiddingWorld.planned(days, self.history, settings)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from envs.core.log import LogSchema, LogTable
     from envs.core.logged import LoggedDecisions
     from envs.core.one_step import OneStepRows
+    from envs.core.words import Words
 
 W = TypeVar("W", contravariant=True)
 
@@ -147,7 +148,14 @@ class Decision:
     run_defaults: Mapping[str, Any] = field(default_factory=dict)
     # what an episode is, as in "value per day"
     episode: str = "episode"
+    # what a decision within an episode stands for, as in "the bid of the half-hour"
+    step: str = "step"
+    # the what-if knobs, a dataclass of factors on today (`envs/core/scenario.py`)
     scenario_type: type
+    # the knob that scales what may be spent; None where nothing is
+    spend_knob: str | None = None
+    # (calibration or None, world) -> what its observations and actions are called
+    words: Callable[[Any, Any], Words] | None = None
     rules: Callable[[], tuple[Rule[Any], ...]]
     logging_rule: Callable[[Any], Rule[Any] | None]
     do_nothing: Rule[Any]

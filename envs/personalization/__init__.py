@@ -16,6 +16,7 @@ from envs.personalization.rules import Uniform, logging_rule, rules
 from envs.personalization.scenario import PersonalizationScenario
 from envs.personalization.settings import PersonalizationSettings
 from envs.personalization.truth import sample_settings, true_world
+from envs.personalization.words import words
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,7 +95,9 @@ DECISION = Decision(
     },
     # An episode is a visitor: one page, or a session of pages, or days of them.
     episode="visitor",
+    step="item",
     scenario_type=PersonalizationScenario,
+    words=words,
     rules=rules,
     logging_rule=logging_rule,
     do_nothing=Uniform(),

@@ -25,6 +25,7 @@ from envs.personalization.model import CONTEXT_BOUND, Bools, Floats, Ints, sigmo
 from envs.personalization.page import Offer, Page, refuse_forbidden
 from envs.personalization.scenario import (
     PersonalizationScenario,
+    changed_contexts,
     changed_model,
     changed_terms,
 )
@@ -202,9 +203,10 @@ class SessionWorld(Page):
         )
 
     def under(self, scenario: PersonalizationScenario) -> SessionWorld:
-        """The same visitors with the scenario's response, taste, boredom and leaving."""
+        """The same visitors with the scenario's response, taste, mix, boredom and leaving."""
         return replace(
             self,
             model=changed_model(self.model, scenario),
+            contexts=changed_contexts(self.model, self.contexts, scenario),
             terms=changed_terms(self.terms, scenario),
         )

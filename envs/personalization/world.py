@@ -26,7 +26,11 @@ from envs.personalization.model import (
     logits_of,
 )
 from envs.personalization.page import Page, refuse_forbidden
-from envs.personalization.scenario import PersonalizationScenario, changed_model
+from envs.personalization.scenario import (
+    PersonalizationScenario,
+    changed_contexts,
+    changed_model,
+)
 
 
 class VisitState(NamedTuple):
@@ -135,6 +139,10 @@ class PersonalizationWorld(Page):
         return best_slate_value(logit, effect, state.slot)
 
     def under(self, scenario: PersonalizationScenario) -> PersonalizationWorld:
-        """The same visitors with the scenario's response and taste."""
-        changed = replace(self, model=changed_model(self.model, scenario))
+        """The same visitors with the scenario's response, taste and mix."""
+        changed = replace(
+            self,
+            model=changed_model(self.model, scenario),
+            contexts=changed_contexts(self.model, self.contexts, scenario),
+        )
         return changed if self.best is None else changed.with_hindsight()

@@ -19,6 +19,7 @@ from envs.sequencing.log import EVENTS
 from envs.sequencing.rules import do_nothing, logging_rule, rules
 from envs.sequencing.scenario import SequencingScenario
 from envs.sequencing.settings import SequencingSettings
+from envs.sequencing.words import words
 from envs.sequencing.world import SequencingWorld
 
 if TYPE_CHECKING:
@@ -102,7 +103,10 @@ DECISION = Decision(
         "evaluation": {"episodes": 4000},
     },
     episode="customer",
+    step="week",
     scenario_type=SequencingScenario,
+    spend_knob="capacity",
+    words=words,
     rules=rules,
     logging_rule=logging_rule,
     do_nothing=do_nothing,

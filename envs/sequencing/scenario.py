@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from envs.core.scenario import refuse_extremes
+from envs.core.scenario import knob, refuse_extremes
+from envs.sequencing.settings import SequencingSettings
 from envs.sequencing.tables import ResponseTables
 
 
 @dataclass(frozen=True, kw_only=True)
 class SequencingScenario:
-    """Factors on today's customers; 1 leaves them as they are.
+    """Factors on today's customers and on what the team may do; 1 leaves them as they are."""
 
-    `margin` scales what a purchase earns, `contact_cost` what a contact costs, `demand` the odds of
-    a purchase left alone, `uplift` the log-odds that contacts add, `fatigue` how fast contacts wear
-    out (the exponent of the dampening), `unsubscribe` the chance to leave at a contact.
-    """
-
-    margin: float = 1.0
-    contact_cost: float = 1.0
-    demand: float = 1.0
-    uplift: float = 1.0
-    fatigue: float = 1.0
-    unsubscribe: float = 1.0
+    margin: float = knob("Margin", "what a purchase earns")
+    contact_cost: float = knob("Cost of contacts", "what every contact costs")
+    demand: float = knob("Demand", "the odds of a purchase left alone: a season, a rival")
+    uplift: float = knob("Effect of contacts", "the log-odds that contacts add")
+    fatigue: float = knob("Fatigue", "how fast contacts wear out")
+    unsubscribe: float = knob("Unsubscribes", "the chance to withdraw consent at a contact")
+    caps: float = knob(
+        "Frequency caps", "contacts that every cap allows, rounded; never below none", low=0.0
+    )
+    capacity: float = knob(
+        "Room for contacts",
+        "contacts a week that each channel has room for; the largest gains of the week come first",
+        low=0.01,
+        high=1.0,
+    )
 
     def __post_init__(self) -> None:
         refuse_extremes(self)
@@ -41,3 +47,20 @@ def changed_tables(tables: ResponseTables, scenario: SequencingScenario) -> Resp
         dampening=tables.dampening**scenario.fatigue,
         unsubscribe=np.minimum(tables.unsubscribe * scenario.unsubscribe, 1.0),
     )
+
+
+def changed_settings(
+    settings: SequencingSettings, scenario: SequencingScenario, channels: Sequence[str]
+) -> SequencingSettings:
+    """The settings with the scenario's caps and room.
+
+    A channel without a shared budget has room for a contact to everybody every week.
+    """
+    caps = {
+        name: (round(contacts * scenario.caps), days)
+        for name, (contacts, days) in settings.caps.items()
+    }
+    room = dict(settings.channel_budgets)
+    if scenario.capacity != 1:
+        room = {channel: room.get(channel, 1.0) * scenario.capacity for channel in channels}
+    return replace(settings, caps=caps, channel_budgets=room)

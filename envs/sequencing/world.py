@@ -21,7 +21,7 @@ from envs.sequencing.capacity import one_step_gain, within_capacity
 from envs.sequencing.dynamic_program import Program, fatigue_bins, program
 from envs.sequencing.kernel import KPI_NAMES, Episodes, SequencingState, Terms
 from envs.sequencing.oracle import backward_induction, uncontacted
-from envs.sequencing.scenario import SequencingScenario, changed_tables
+from envs.sequencing.scenario import SequencingScenario, changed_settings, changed_tables
 from envs.sequencing.settings import WEEKS_OF_A_YEAR, SequencingSettings
 from envs.sequencing.tables import Menu, ResponseTables
 from envs.sequencing.terminal import DAYS_A_WEEK, terminal_grid, terminal_worth
@@ -279,9 +279,10 @@ class SequencingWorld:
     def under(self, scenario: SequencingScenario) -> SequencingWorld:
         """The same customers and luck with the scenario's prices and responses."""
         tables = changed_tables(self.tables, scenario)
-        terms = plan_terms(self.menu, tables, self.settings)
+        settings = changed_settings(self.settings, scenario, self.menu.channels)
+        terms = plan_terms(self.menu, tables, settings)
         terms = terms._replace(reference=self.terms.reference)  # a reward stays what it was worth
-        return replace(self, tables=tables, terms=terms)
+        return replace(self, tables=tables, settings=settings, terms=terms)
 
 
 def blank(n: int, tables: ResponseTables) -> SequencingState:
