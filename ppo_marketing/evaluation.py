@@ -6,7 +6,7 @@ episode. Values are expectations under the calibrated model; realised events onl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from envs.core.world import Array, World
+from envs.core.world import Array, Outcome, World
 from ppo_marketing.errors import PpoMarketingError, UserError
 from ppo_marketing.policy import Actor
 
@@ -163,19 +163,39 @@ class Judgement:
 
 def play(actor: Actor, world: World[Any], episodes: int, seed: int, kind: Kind) -> Played:
     """Let an actor play `episodes` episodes; the same seed gives every actor the same episodes."""
+    totals: dict[str, Array] = {}
+    for step in played_steps(actor, world, episodes, seed):
+        for name, amount in step.outcome.kpis.items():
+            totals[name] = totals.get(name, 0.0) + amount
+    return Played(name=actor.name, kind=kind, kpis=totals)
+
+
+class PlayedStep(NamedTuple):
+    """One decision of all episodes: the world as the actor sees it, before, and what came of it.
+
+    `running [n]` are the episodes that had not ended before.
+    """
+
+    arena: World[Any]
+    state: Any
+    outcome: Outcome[Any]
+    running: NDArray[np.bool_]
+
+
+def played_steps(actor: Actor, world: World[Any], episodes: int, seed: int) -> Iterator[PlayedStep]:
+    """Play `episodes` episodes step by step, until all have ended."""
     # One stream draws the episodes, alike for every actor; the other serves the actor's own noise.
     episode_rng, actor_rng = (np.random.default_rng([seed, stream]) for stream in (0, 1))
     arena = actor.arena(world, actor_rng)
     state = arena.initial(episodes, episode_rng)
-    totals: dict[str, Array] = {}
+    running = np.ones(episodes, np.bool_)
     for _ in range(arena.horizon):
         outcome = arena.step(state, actor.control(arena, state, actor_rng), episode_rng)
-        state = outcome.state
-        for name, amount in outcome.kpis.items():
-            totals[name] = totals.get(name, 0.0) + amount
-        if bool(np.all(outcome.terminated | outcome.truncated)):
+        yield PlayedStep(arena, state, outcome, running)
+        state, ended = outcome.state, outcome.terminated | outcome.truncated
+        running = running & ~ended
+        if bool(np.all(ended)):
             break
-    return Played(name=actor.name, kind=kind, kpis=totals)
 
 
 def ceiling_of(

@@ -60,7 +60,8 @@ if TYPE_CHECKING:
     TUNE,
     UNTRAINED,
     OFF_POLICY,
-) = range(100, 109)
+    MEMBER_EPISODES,
+) = range(100, 110)
 
 
 def stream(seed: int, purpose: int) -> np.random.Generator:

@@ -168,6 +168,8 @@ class Decision:
     event_kpi: str
     # the KPI that counts the money a decision commits; None where decisions cost nothing
     spend_kpi: str | None = None
+    # whether the value is what is left after that money, so that a gain of 0 breaks even, not 1
+    value_after_spend: bool = False
     kpis: tuple[Kpi, ...]
     ratios: tuple[Ratio, ...]
     # how many days after a decision its outcome may still come: of younger ones a log knows too

@@ -115,6 +115,7 @@ DECISION = Decision(
     value_kpi="value",
     event_kpi="purchases",
     spend_kpi="contact_cost",
+    value_after_spend=True,
     kpis=(
         Kpi(
             "value",

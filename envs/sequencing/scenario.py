@@ -54,10 +54,11 @@ def changed_settings(
 ) -> SequencingSettings:
     """The settings with the scenario's caps and room.
 
-    A channel without a shared budget has room for a contact to everybody every week.
+    A channel without a shared budget has room for a contact to everybody every week; caps of
+    channels that there are not stay as they are.
     """
     caps = {
-        name: (round(contacts * scenario.caps), days)
+        name: (round(contacts * scenario.caps) if name in channels else contacts, days)
         for name, (contacts, days) in settings.caps.items()
     }
     room = dict(settings.channel_budgets)

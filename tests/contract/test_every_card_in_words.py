@@ -13,6 +13,7 @@ from envs.core.decision import Decision
 from envs.core.scenario import knobs_of
 from envs.core.words import Words, words_of
 from envs.core.world import World
+from ppo_marketing.evaluation import play
 
 NAMES = envs.decision_names()
 
@@ -113,14 +114,34 @@ def test_every_knob_has_a_label_help_and_a_range_around_today(decision: Decision
     assert (decision.spend_knob is None) == (decision.spend_kpi is None)
 
 
+def test_every_knob_moves_something_in_some_market(decision: Decision) -> None:
+    def moves(name: str, to: float, preset: str, settings: Any) -> bool:
+        world = decision.true_world(preset, 30, settings, np.random.default_rng(3))
+        rule = decision.rules()[0].tuned(world, np.random.default_rng(0))
+        before, after = (
+            play(rule, world.under(decision.scenario_type(**values)), 30, 0, "rule").kpis
+            for values in ({}, {name: to})
+        )
+        return any(not np.array_equal(before[kpi], after[kpi]) for kpi in before)
+
+    for name, knob in knobs_of(decision.scenario_type).items():
+        assert any(
+            moves(name, end, preset, settings)
+            for end in (knob.low, knob.high)
+            if end != 1
+            for settings in (decision.sample_settings(), decision.settings_type())
+            for preset in decision.presets
+        ), name
+
+
 def test_every_knob_at_its_ends_leaves_a_world_that_plays(
     decision: Decision, world: World[Any]
 ) -> None:
+    rule = decision.rules()[0].tuned(world, np.random.default_rng(0))
     for name, knob in knobs_of(decision.scenario_type).items():
         for end in (knob.low, knob.high):
             changed = world.under(decision.scenario_type(**{name: end}))
             state = changed.initial(6, np.random.default_rng(0))
-            rule = decision.rules()[0].tuned(world, np.random.default_rng(0))
             arena = rule.arena(changed, np.random.default_rng(0))
             outcome = arena.step(
                 state,

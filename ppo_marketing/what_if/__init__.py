@@ -1,0 +1,1 @@
+"""What would happen if: scenarios on a calibrated market, curves of spend, budgets shared out."""
