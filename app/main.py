@@ -14,7 +14,10 @@ PAGES = {
         ("simulator", "Simulator", "science"),
         ("train", "Train", "model_training"),
     ),
-    "Understand": (),
+    "Understand": (
+        ("explore", "Policy explorer", "travel_explore"),
+        ("what_if", "What-if", "tune"),
+    ),
     "Decide": (
         ("evidence", "Evidence", "gavel"),
         ("guardrails", "Guardrails and fairness", "shield"),

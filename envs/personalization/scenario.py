@@ -16,7 +16,9 @@ class PersonalizationScenario:
     """Factors on today's visitors; 1 leaves them as they are."""
 
     response: float = knob("Response", "the odds of a reward, whatever is shown")
-    taste: float = knob("Taste", "how far visitors differ in what they like; 0: not at all", low=0)
+    taste: float = knob(
+        "Taste", "how far visitors differ in what they like; 0: not at all", low=0.0
+    )
     mix: float = knob(
         "Traffic mix",
         "how much more often visitors come who respond twice as readily as the average",
@@ -24,7 +26,7 @@ class PersonalizationScenario:
         high=4.0,
     )
     boredom: float = knob(
-        "Boredom", "the loss of interest in what was just shown; sessions only", low=0
+        "Boredom", "the loss of interest in what was just shown; sessions only", low=0.0
     )
     leaving: float = knob("Leaving", "the chances that a visitor leaves; sessions only")
 

@@ -20,6 +20,7 @@ from ppo_marketing.cli.line import demo, run
 from ppo_marketing.cli.search import compare, tune
 from ppo_marketing.cli.standing import jobs, overview
 from ppo_marketing.cli.steps import calibrate, evaluate, gate, generate, train, validate
+from ppo_marketing.cli.what_if import scenario
 from ppo_marketing.errors import Interrupted, PpoMarketingError
 
 EXIT_CODES = """
@@ -49,6 +50,7 @@ for command in (
     tune,
     fairness,
     export,
+    scenario,
     jobs,
     overview,
 ):

@@ -90,17 +90,19 @@ def historical_cases(
     )
 
 
-def seen_values(variable: StateVariable, observation: Array, points: int = GRID_POINTS) -> Floats:
+def seen_values(
+    variable: StateVariable, observation: Array, points: int = GRID_POINTS, trim: float = 0.0
+) -> Floats:
     """Values of a variable from the least to the most that was seen, as shown, `[<= points]`.
 
     Levels and few distinct values are listed; of many the range is divided evenly (in logarithms
-    for those that have them).
+    for those that have them). `trim` is the share that is left out at either end.
     """
     shown = variable.shown(observation)
     distinct = np.unique(shown)
     if variable.levels or len(distinct) <= points:
         return distinct
-    low, high = float(distinct[0]), float(distinct[-1])
+    low, high = (float(end) for end in np.quantile(shown, [trim, 1.0 - trim]))
     return np.geomspace(low, high, points) if variable.logarithmic else np.linspace(
         low, high, points
     )  # fmt: skip

@@ -17,6 +17,8 @@ Floats = NDArray[np.float64]
 
 AVERAGED_STATES = 128
 """A mean over them is known to a tenth of a deviation."""
+OUTLIERS = 0.01
+"""The share of cases at either end of an axis that a picture does without."""
 LARGEST_BATCH = 4_000_000
 """Numbers of one batch, rows x (observations + actions): 32 MB."""
 
@@ -51,7 +53,7 @@ def heat_map(
     row: int | None = None,
     points: int = GRID_POINTS,
 ) -> HeatMap:
-    """Ask for the action at every pair; `seen [m, obs]` bounds the values.
+    """Ask for the action at every pair; `seen [m, obs]` bounds the values, less its outliers.
 
     The other variables are those of state `row` of `observation [n, obs]`, or, where it is None,
     averaged over states spread evenly through them: mean probabilities, or mean amounts.
@@ -62,7 +64,7 @@ def heat_map(
     if x == y:
         raise UserError(f"both axes are {x}: choose two different state variables")
     across, up = words.variable(x), words.variable(y)
-    xs, ys = (seen_values(one, seen, points) for one in (across, up))
+    xs, ys = (seen_values(one, seen, points, OUTLIERS) for one in (across, up))
     base, base_mask = _held(observation, mask, row)
     value, certainty = np.empty((len(ys), len(xs))), np.full((len(ys), len(xs)), np.nan)
     width = base.shape[1] + (0 if base_mask is None else base_mask.shape[1])

@@ -69,10 +69,10 @@ def challenge(parts: Parts, project: Path) -> Challenge | None:
         IntegrityError: the champion's stored files, or the audit trail, are not what was written.
     """
     decision, config, settings = parts.decision, parts.config, parts.settings
-    champion = standing_champion(project, decision.name)
-    if champion is None or champion.policy_sha256 == parts.audited.policy_sha256:
+    found = incumbent_of(parts, project)
+    if found is None:
         return None
-    incumbent, notes = _agent_of(champion, project, parts)
+    champion, incumbent, notes = found
     drift = as_shipped.drift_between(
         decision, parts.calibration, settings, incumbent, parts.policy,
         bounds=config.drift, episodes=config.evaluation.episodes, seed=config.seed,
@@ -108,6 +108,17 @@ def challenge(parts: Parts, project: Path) -> Challenge | None:
         drift=drift,
         notes=notes,
     )
+
+
+def incumbent_of(parts: Parts, project: Path) -> tuple[Line, Agent, tuple[str, ...]] | None:
+    """The champion that a run's policy would replace, with notes; None: none, or it is that itself.
+
+    Raises as `challenge`.
+    """
+    champion = standing_champion(project, parts.decision.name)
+    if champion is None or champion.policy_sha256 == parts.audited.policy_sha256:
+        return None
+    return champion, *_agent_of(champion, project, parts)
 
 
 def _agent_of(champion: Line, project: Path, parts: Parts) -> tuple[Agent, tuple[str, ...]]:

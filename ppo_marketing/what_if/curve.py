@@ -46,6 +46,11 @@ class Curve:
         """Value gained by a unit more of spend, between one point and the next, `[points - 1]`."""
         return np.diff(self.value) / np.diff(self.spend)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        known = ("spend", "value", "low", "high", "events", "factor", "marginal")
+        return {"now": self.now, **{name: getattr(self, name).tolist() for name in known}}
+
     def value_at(self, spend: float) -> float:
         """The value at a spend within the curve."""
         return float(np.interp(spend, self.spend, self.value))

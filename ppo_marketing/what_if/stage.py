@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -47,6 +47,11 @@ class Stage:
     currency: str
     episodes: int
     seed: int
+
+    def beside(self, rules: Sequence[Rule[Any]]) -> Stage:
+        """The same stage with tuned rules to compare with, and doing nothing."""
+        others: dict[str, Actor] = {one.name: one for one in (*rules, self.decision.do_nothing)}
+        return replace(self, others=others)
 
 
 def stage_of(

@@ -54,7 +54,7 @@ class Limit:
 class Target:
     """The spend with the largest value within a limit; `binds` where more would break the limit.
 
-    `factor` is what to set the knob of spend to, times the scenario's own.
+    `factor` is what to set the knob of spend to.
     """
 
     limit: Limit

@@ -1,0 +1,138 @@
+"""What the explorer and the what-ifs ask of a judged run, kept in memory by the hash of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from app import project
+from envs.core.decision import Rule
+from ppo_marketing import pipeline
+from ppo_marketing.explore.answers import Answers
+from ppo_marketing.explore.explorer import Explorer
+from ppo_marketing.jobs.asking import explorer_of_run, stage_of_run
+from ppo_marketing.jobs.challenging import incumbent_of, standing_champion
+from ppo_marketing.jobs.kept_parts import Parts, parts_of
+from ppo_marketing.jobs.kept_runs import KeptRun
+from ppo_marketing.policy import PolicyActor
+from ppo_marketing.what_if.answers import Answer, asked
+from ppo_marketing.what_if.curve import Curve, spend_curve
+from ppo_marketing.what_if.fan import Fan, fan
+from ppo_marketing.what_if.scenarios import Named, parsed
+from ppo_marketing.what_if.stage import Stage
+
+FEW, SOME, MANY = 2, 16, 64
+"""How many large, middling and small values are kept, over all sessions."""
+
+CHAMPION = "the champion"
+
+
+def explorer(run: KeptRun) -> Explorer:
+    """The run's policy, ready to be explored."""
+    return _explorer(str(run.folder), run.sha256)
+
+
+def others(run: KeptRun) -> tuple[str, ...]:
+    """Whom the policy can be compared with, by name."""
+    parts = _parts(str(run.folder), run.sha256)
+    champion = standing_champion(project.folder(), run.decision)
+    is_other = champion is not None and champion.policy_sha256 != parts.audited.policy_sha256
+    names = [rule.name for rule in parts.decision.rules()]
+    return (*([CHAMPION] if is_other else []), *names, parts.decision.do_nothing.name)
+
+
+def answers_of(run: KeptRun, other: str) -> tuple[Answers, tuple[str, ...]]:
+    """What another does in the states that the run's policy meets, and what to know of it."""
+    champion = standing_champion(project.folder(), run.decision)
+    standing = champion.policy_sha256 if other == CHAMPION and champion else ""
+    return _answers_of(str(run.folder), run.sha256, other, standing, str(project.folder()))
+
+
+def answers(
+    run: KeptRun, scenarios: Sequence[Named], episodes: int, beside: bool
+) -> tuple[Answer, ...]:
+    """The scenarios side by side."""
+    texts = tuple(one.text for one in scenarios)
+    return _answers(str(run.folder), run.sha256, texts, episodes, beside)
+
+
+def course(run: KeptRun, scenario: Named, kpi: str, episodes: int) -> Fan:
+    """How a KPI may run under a scenario."""
+    return _fan(str(run.folder), run.sha256, scenario.text, kpi, episodes)
+
+
+def curve(run: KeptRun, scenario: Named, episodes: int) -> Curve:
+    """What other spend would bring under a scenario."""
+    return _curve(str(run.folder), run.sha256, scenario.text, episodes)
+
+
+def usual_episodes(run: KeptRun) -> int:
+    """As many as the run's evidence rests on, as far as that answers at once."""
+    return stage(run).episodes
+
+
+def stage(run: KeptRun, episodes: int | None = None) -> Stage:
+    """Where the run's what-ifs are played."""
+    return _stage(str(run.folder), run.sha256, episodes)
+
+
+@st.cache_resource(max_entries=FEW, show_spinner="Reading the run …")
+def _parts(folder: str, sha256: str) -> Parts:
+    return parts_of(Path(folder))
+
+
+@st.cache_resource(max_entries=FEW, show_spinner="The policy meets states of its market …")
+def _explorer(folder: str, sha256: str) -> Explorer:
+    return explorer_of_run(_parts(folder, sha256))
+
+
+@st.cache_resource(max_entries=FEW, show_spinner="Tuning the rules on history …")
+def _rules(folder: str, sha256: str) -> tuple[Rule, ...]:
+    parts = _parts(folder, sha256)
+    return pipeline.tuned_rules(
+        parts.decision, parts.calibration, parts.settings, parts.config.seed
+    )
+
+
+@st.cache_resource(max_entries=SOME, show_spinner="Asking the other …")
+def _answers_of(
+    folder: str, sha256: str, other: str, champion: str, place: str
+) -> tuple[Answers, tuple[str, ...]]:
+    parts, exploring = _parts(folder, sha256), _explorer(folder, sha256)
+    if other == CHAMPION:
+        found = incumbent_of(parts, Path(place))
+        assert found is not None, "offered only where there is one"
+        return exploring.of(PolicyActor(CHAMPION, found[1])), found[2]
+    actors = {one.name: one for one in (*_rules(folder, sha256), parts.decision.do_nothing)}
+    return exploring.of(actors[other]), ()
+
+
+@st.cache_resource(max_entries=FEW, show_spinner="Simulating the episodes to ask about …")
+def _stage(folder: str, sha256: str, episodes: int | None) -> Stage:
+    return stage_of_run(_parts(folder, sha256), episodes=episodes)
+
+
+@st.cache_resource(max_entries=MANY, show_spinner="Playing the scenarios …")
+def _answers(
+    folder: str, sha256: str, texts: tuple[str, ...], episodes: int, beside: bool
+) -> tuple[Answer, ...]:
+    on = _stage(folder, sha256, episodes)
+    names = ()
+    if beside:
+        on = on.beside(_rules(folder, sha256))
+        names = tuple(on.others)
+    return asked(on, [parsed(on.decision, text) for text in texts], names)
+
+
+@st.cache_resource(max_entries=MANY, show_spinner="Playing every member of the simulator …")
+def _fan(folder: str, sha256: str, text: str, kpi: str, episodes: int) -> Fan:
+    on = _stage(folder, sha256, episodes)
+    return fan(on, parsed(on.decision, text), kpi)
+
+
+@st.cache_resource(max_entries=MANY, show_spinner="Playing other amounts of money …")
+def _curve(folder: str, sha256: str, text: str, episodes: int) -> Curve:
+    on = _stage(folder, sha256, episodes)
+    return spend_curve(on, parsed(on.decision, text))

@@ -1,0 +1,44 @@
+"""A judged run made ready to be asked: what if, and why."""
+
+from __future__ import annotations
+
+from ppo_marketing import pipeline
+from ppo_marketing.errors import UserError
+from ppo_marketing.explore.explorer import Explorer, explorer_of
+from ppo_marketing.jobs.kept_parts import Parts
+from ppo_marketing.what_if.stage import EPISODES, Stage, stage_of
+
+
+def stage_of_run(
+    parts: Parts, *, episodes: int | None = None, seed: int | None = None, beside: bool = False
+) -> Stage:
+    """The stage on which a run's what-ifs are played; with `beside`, tuned rules stand on it too.
+
+    `episodes` None: as many as the run is judged on, at most `EPISODES`; `seed` None: the run's.
+
+    Raises UserError where `episodes` is not positive.
+    """
+    judged_on = parts.config.evaluation.episodes
+    count = min(EPISODES, judged_on) if episodes is None else episodes
+    if count < 1:
+        raise UserError(f"episodes is {count}: it must be 1 or more")
+    market = (parts.decision, parts.calibration, parts.settings)
+    rules = pipeline.tuned_rules(*market, parts.config.seed) if beside else ()
+    with pipeline.as_user_error():
+        return stage_of(
+            *market, parts.shipped, rules,
+            seed=parts.config.seed if seed is None else seed,
+            episodes=count,
+            member_episodes=min(count, judged_on),
+        )  # fmt: skip
+
+
+def explorer_of_run(parts: Parts) -> Explorer:
+    """The run's policy with the states that it meets and the log's own cases.
+
+    Raises UserError where the policy's actions are of a kind that cannot be explored.
+    """
+    with pipeline.as_user_error():
+        return explorer_of(
+            parts.decision, parts.calibration, parts.settings, parts.policy, seed=parts.config.seed
+        )
