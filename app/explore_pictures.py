@@ -181,8 +181,8 @@ def importance_chart(frame: pd.DataFrame, unit: str) -> charts.Chart:
     bars = base.mark_bar(color=charts.PALETTE[0]).encode(
         x=alt.X("change:Q", title=unit), tooltip=["variable", alt.Tooltip("change", format=".3~g")]
     )
-    reach = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    return alt.layer(bars, reach).properties(height=max(120, 30 * len(frame)))
+    reach = base.mark_rule(strokeWidth=2, color=charts.PALETTE[1]).encode(x="low:Q", x2="high:Q")
+    return alt.layer(bars, reach).properties(height=70 + 26 * len(frame))
 
 
 def options_chart(options: Sequence[Option]) -> alt.Chart:
@@ -200,4 +200,4 @@ def options_chart(options: Sequence[Option]) -> alt.Chart:
             tooltip=["choice", alt.Tooltip("probability", format=".1%"), "allowed"],
         )
     )
-    return chart.properties(height=max(80, 30 * len(frame)))
+    return chart.properties(height=70 + 32 * len(frame))

@@ -24,7 +24,7 @@ def draw(explorer: Explorer) -> None:
         "State that the policy met",
         min_value=1,
         max_value=states.size,
-        value=1,
+        value=states.size // 2 + 1,
         step=1,
         key="inspect_state",
         help=f"1 to {states.size:,}: decisions of simulated episodes, in the order of steps.",

@@ -43,6 +43,15 @@ def draw(
         "last point",
     )  # fmt: skip
     worth = 0.0 if card.value_after_spend else 1.0
+    st.subheader("What the next unit of money brings", anchor=False)
+    marginal = frame[["scenario", "spend", "of the next unit"]].dropna()
+    kind = "value left after spend" if card.value_after_spend else "value for what is spent"
+    charts.show(
+        what_if_pictures.marginal_chart(frame, f"{spend.label} a {card.episode}, {unit}", worth),
+        marginal,
+        alt=f"Marginal return, {kind}: it falls as more is spent; the dashed line is where the "
+        "next unit just breaks even",
+    )
     _next(card, curves, worth, currency)
     _target(card, curves, currency)
     _share(card, curves, worth, currency)

@@ -42,9 +42,9 @@ def chosen(card: Decision) -> tuple[Named, ...]:
 def _known(card: Decision) -> dict[str, Named]:
     """Today, those kept in the project, those of the address, those made in this session."""
     own: dict[str, Named] = st.session_state.setdefault(f"what_if_made_{card.name}", {})
-    arrived = f"what_if_arrived_{card.name}"
-    if arrived not in st.session_state:
-        st.session_state[arrived] = True
+    # What the address brings is of the decision that is looked at on arrival, and of no other.
+    if "_what_if_arrived" not in st.session_state:
+        st.session_state["_what_if_arrived"] = True
         with errors.kindly():
             brought = from_texts(card, st.query_params.get_all(PARAMETER))
             own.update({one.name: one for one in brought})

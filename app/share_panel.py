@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -22,7 +23,12 @@ def draw(
 ) -> None:
     """Pass on what is compared."""
     st.subheader("A link that shows the same", anchor=False)
-    query = f"{session.DECISION}={card.name}&{session.RUN}={run.name}&{to_query(scenarios)}"
+    looked_at = {
+        session.DECISION: card.name,
+        session.RUN: run.name,
+        "episodes": str(answers[0].episodes),
+    }
+    query = f"{urlencode(looked_at)}&{to_query(scenarios)}"
     st.code(f"{_address()}/what_if?{query}", language=None, wrap_lines=True)
     st.caption("Whoever can reach this app sees these scenarios, of this run, with these numbers.")
     _kept(card, scenarios)

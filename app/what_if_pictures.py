@@ -14,6 +14,8 @@ from ppo_marketing.what_if.answers import Answer
 from ppo_marketing.what_if.curve import Curve
 from ppo_marketing.what_if.fan import Fan
 
+_LEGEND = alt.Legend(orient="top", title=None, labelLimit=300, symbolOpacity=1, symbolStrokeWidth=2)
+
 
 def change_frame(answers: Sequence[Answer]) -> pd.DataFrame:
     """One row a scenario that is compared with the first."""
@@ -72,10 +74,7 @@ def fan_frame(fans: Sequence[Fan]) -> pd.DataFrame:
 def fan_chart(frame: pd.DataFrame, x_title: str, y_title: str) -> charts.Chart:
     """A line with half and 90 % of the paths around it, a scenario a colour."""
     names = list(dict.fromkeys(frame["scenario"]))
-    colour = alt.Color(
-        "scenario:N", scale=charts.scale(names), legend=alt.Legend(orient="top", title=None,
-                                                                   labelLimit=300),
-    )  # fmt: skip
+    colour = alt.Color("scenario:N", scale=charts.scale(names), legend=_LEGEND)
     x = alt.X("x:Q", title=x_title)
     base = alt.Chart(frame).encode(x=x, color=colour)
     told = ["scenario", "x", *(alt.Tooltip(n, format=",.3~g") for n in ("5 %", "median", "95 %"))]
@@ -107,10 +106,7 @@ def curve_chart(
 ) -> charts.Chart:
     """Value against spend with its interval, and a dot where each scenario stands."""
     names = [curve.name for curve in curves]
-    colour = alt.Color(
-        "scenario:N", scale=charts.scale(names), legend=alt.Legend(orient="top", title=None,
-                                                                   labelLimit=300),
-    )  # fmt: skip
+    colour = alt.Color("scenario:N", scale=charts.scale(names), legend=_LEGEND)
     base = alt.Chart(frame).encode(x=alt.X("spend:Q", title=spend), color=colour)
     band = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=value), y2="high:Q")
     numbers = ("spend", "value", "low", "high", "of the next unit")
@@ -130,3 +126,28 @@ def curve_chart(
         .encode(x="spend:Q", y="value:Q", color=colour, tooltip=["scenario", "spend", "value"])
     )
     return alt.layer(band, line, dots).properties(height=340)
+
+
+def marginal_chart(frame: pd.DataFrame, spend: str, worth: float) -> charts.Chart:
+    """What the next unit of money brings at each spend; the line is where it breaks even."""
+    known = frame.dropna(subset=["of the next unit"])
+    names = list(dict.fromkeys(known["scenario"]))
+    title = "value of the next unit"
+    steps = (
+        alt.Chart(known)
+        .mark_line(interpolate="step-after", strokeWidth=2.5)
+        .encode(
+            x=alt.X("spend:Q", title=spend),
+            y=alt.Y("of the next unit:Q", title=title),
+            color=alt.Color("scenario:N", scale=charts.scale(names), legend=_LEGEND),
+            strokeDash=alt.StrokeDash("scenario:N", sort=names, legend=None),
+            tooltip=["scenario", *(alt.Tooltip(n, format=",.4~g") for n in ("spend",
+                                                                            "of the next unit"))],
+        )
+    )  # fmt: skip
+    even = (
+        alt.Chart(pd.DataFrame({"worth": [worth]}))
+        .mark_rule(strokeDash=[4, 4], color=charts.PALETTE[-1])
+        .encode(y="worth:Q")
+    )
+    return alt.layer(even, steps).properties(height=220)

@@ -96,11 +96,16 @@ def _map(explorer: Explorer, moving: tuple[Importance, ...]) -> None:
     first, second = (one.variable.name for one in moving[:2])
     with st.form("explore_map", border=True):
         left, middle, right = st.columns(3)
-        x = left.selectbox("Across", names, index=names.index(first), format_func=labels.get)
-        y = middle.selectbox("Up", names, index=names.index(second), format_func=labels.get)
+        x = left.selectbox(
+            "Across", names, index=names.index(first), format_func=labels.get, key="explore_x"
+        )
+        y = middle.selectbox(
+            "Up", names, index=names.index(second), format_func=labels.get, key="explore_y"
+        )
         held = right.selectbox(
             "Everything else",
             (AVERAGED, *range(20)),
+            key="explore_held",
             format_func=lambda one: one if one == AVERAGED else f"as in state {one + 1}",
             help="Either averaged over the states that the policy meets, or held as in one of "
             "them. “One decision” shows what each state looks like.",

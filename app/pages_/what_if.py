@@ -33,6 +33,7 @@ VIEWS = {
     SHARE: ":material/ios_share:",
 }
 MORE_EPISODES = 500
+EPISODES_PARAMETER = "episodes"
 
 
 def page() -> None:
@@ -70,14 +71,16 @@ def page() -> None:
 
 
 def _depth(run: KeptRun) -> tuple[int, bool]:
-    usual = asked.usual_episodes(run)
+    usual, key = asked.usual_episodes(run), "what_if_episodes"
     options = sorted({usual, EPISODES, MORE_EPISODES})
+    if st.session_state.get(key) not in options:
+        wanted = st.query_params.get(EPISODES_PARAMETER, "")
+        st.session_state[key] = int(wanted) if wanted in map(str, options) else usual
     with st.popover("How it is asked", icon=":material/settings:"):
         episodes = st.selectbox(
             "Simulated episodes",
             options,
-            index=options.index(usual),
-            key="what_if_episodes",
+            key=key,
             help="All scenarios share them, so that differences are theirs alone. "
             f"{usual} are what the run's evidence rests on, or as many as answer at once.",
         )
@@ -86,6 +89,7 @@ def _depth(run: KeptRun) -> tuple[int, bool]:
             key="what_if_beside",
             help="Would a rule do better there? The rules are tuned on history first.",
         )
+    st.query_params[EPISODES_PARAMETER] = str(episodes)
     return int(episodes), bool(beside)
 
 
@@ -132,7 +136,8 @@ def _compare(card: Decision, answers: Sequence[Answer]) -> None:
 def _card(card: Decision, answer: Answer, currency: str) -> layout.Card:
     delta = None
     if answer.change is not None and answer.probability_of_gain is not None:
-        delta = words.money(answer.change.value, currency, signed=True)
+        # Streamlit knows a fall by the plain hyphen alone.
+        delta = words.money(answer.change.value, currency, signed=True).replace("−", "-")
     return layout.Card(
         label=answer.scenario.name,
         value=words.money(answer.value.value, currency),

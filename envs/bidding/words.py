@@ -24,7 +24,7 @@ def _number(name: str, column: int, label: str, help: str, **more: Any) -> State
 
 
 _TIMES: dict[str, Any] = {"unit": "x", "logarithmic": True}
-_SHARE: dict[str, Any] = {"unit": "share"}
+_SHARE: dict[str, Any] = {"unit": "%", "scale": 100.0}
 
 VARIABLES = (
     StateVariable(

@@ -20,7 +20,7 @@ def words(calibration: Any, world: PersonalizationWorld | SessionWorld) -> Words
     variables = [
         *_context(encoder, size),
         StateVariable(
-            name="slots_left", label="Slots left", unit="share", columns=(size,),
+            name="slots_left", label="Slots left", unit="%", columns=(size,), scale=100.0,
             help="share of the page's slots still to fill",
         ),
         *(_session(world, size + 1) if isinstance(world, SessionWorld) else ()),
@@ -84,7 +84,8 @@ def _session(world: SessionWorld, first: int) -> list[StateVariable]:
         *bored,
         StateVariable(name="clicked", label="Last item clicked", columns=(at,),
                       levels=("yes", "no"), help="whether the last item shown was clicked"),
-        StateVariable(name="satisfaction", label="Satisfaction", unit="share", columns=(at + 1,),
+        StateVariable(name="satisfaction", label="Satisfaction", unit="%", columns=(at + 1,),
+                      scale=100.0,
                       help="how well the items shown so far serve a return; 0 in one-day visits"),
         StateVariable(name="day", label="Day of the visitor", unit="day", columns=(at + 2,),
                       scale=float(world.terms.days), help="days since the first visit"),

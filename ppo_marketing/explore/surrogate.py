@@ -64,6 +64,8 @@ class _Feature:
 
     def said(self, threshold: float, below: bool) -> str:
         variable = self.variable
+        if self.level is not None and len(variable.levels) == 2:
+            return f"{variable.label} is {variable.levels[1 - self.level if below else self.level]}"
         if self.level is not None:
             return f"{variable.label} is {'not ' if below else ''}{variable.levels[self.level]}"
         if variable.levels:
