@@ -7,14 +7,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import project
+from app import findings, project
 from envs.core.decision import Rule
 from ppo_marketing import pipeline
 from ppo_marketing.explore.answers import Answers
 from ppo_marketing.explore.explorer import Explorer
-from ppo_marketing.jobs.asking import explorer_of_run, stage_of_run
+from ppo_marketing.jobs.asking import episodes_of, explorer_of_run, stage_of_run
 from ppo_marketing.jobs.challenging import incumbent_of, standing_champion
-from ppo_marketing.jobs.kept_parts import Parts, parts_of
 from ppo_marketing.jobs.kept_runs import KeptRun
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.what_if.answers import Answer, asked
@@ -28,15 +27,22 @@ FEW, SOME, MANY = 2, 16, 64
 
 CHAMPION = "the champion"
 
+Key = tuple[str, str]
+
+
+def _key(run: KeptRun) -> Key:
+    """Where a run lies, and the hash of its records."""
+    return str(run.folder), run.sha256
+
 
 def explorer(run: KeptRun) -> Explorer:
     """The run's policy, ready to be explored."""
-    return _explorer(str(run.folder), run.sha256)
+    return _explorer(_key(run), run)
 
 
 def others(run: KeptRun) -> tuple[str, ...]:
     """Whom the policy can be compared with, by name."""
-    parts = _parts(str(run.folder), run.sha256)
+    parts = findings.parts(run)
     champion = standing_champion(project.folder(), run.decision)
     is_other = champion is not None and champion.policy_sha256 != parts.audited.policy_sha256
     names = [rule.name for rule in parts.decision.rules()]
@@ -47,7 +53,7 @@ def answers_of(run: KeptRun, other: str) -> tuple[Answers, tuple[str, ...]]:
     """What another does in the states that the run's policy meets, and what to know of it."""
     champion = standing_champion(project.folder(), run.decision)
     standing = champion.policy_sha256 if other == CHAMPION and champion else ""
-    return _answers_of(str(run.folder), run.sha256, other, standing, str(project.folder()))
+    return _answers_of(_key(run), run, other, standing, str(project.folder()))
 
 
 def answers(
@@ -55,42 +61,32 @@ def answers(
 ) -> tuple[Answer, ...]:
     """The scenarios side by side."""
     texts = tuple(one.text for one in scenarios)
-    return _answers(str(run.folder), run.sha256, texts, episodes, beside)
+    return _answers(_key(run), run, texts, episodes, beside)
 
 
 def course(run: KeptRun, scenario: Named, kpi: str, episodes: int) -> Fan:
     """How a KPI may run under a scenario."""
-    return _fan(str(run.folder), run.sha256, scenario.text, kpi, episodes)
+    return _fan(_key(run), run, scenario.text, kpi, episodes)
 
 
 def curve(run: KeptRun, scenario: Named, episodes: int) -> Curve:
     """What other spend would bring under a scenario."""
-    return _curve(str(run.folder), run.sha256, scenario.text, episodes)
+    return _curve(_key(run), run, scenario.text, episodes)
 
 
 def usual_episodes(run: KeptRun) -> int:
     """As many as the run's evidence rests on, as far as that answers at once."""
-    return stage(run).episodes
-
-
-def stage(run: KeptRun, episodes: int | None = None) -> Stage:
-    """Where the run's what-ifs are played."""
-    return _stage(str(run.folder), run.sha256, episodes)
-
-
-@st.cache_resource(max_entries=FEW, show_spinner="Reading the run …")
-def _parts(folder: str, sha256: str) -> Parts:
-    return parts_of(Path(folder))
+    return episodes_of(findings.parts(run))
 
 
 @st.cache_resource(max_entries=FEW, show_spinner="The policy meets states of its market …")
-def _explorer(folder: str, sha256: str) -> Explorer:
-    return explorer_of_run(_parts(folder, sha256))
+def _explorer(key: Key, _run: KeptRun) -> Explorer:
+    return explorer_of_run(findings.parts(_run))
 
 
 @st.cache_resource(max_entries=FEW, show_spinner="Tuning the rules on history …")
-def _rules(folder: str, sha256: str) -> tuple[Rule, ...]:
-    parts = _parts(folder, sha256)
+def _rules(key: Key, _run: KeptRun) -> tuple[Rule, ...]:
+    parts = findings.parts(_run)
     return pipeline.tuned_rules(
         parts.decision, parts.calibration, parts.settings, parts.config.seed
     )
@@ -98,41 +94,41 @@ def _rules(folder: str, sha256: str) -> tuple[Rule, ...]:
 
 @st.cache_resource(max_entries=SOME, show_spinner="Asking the other …")
 def _answers_of(
-    folder: str, sha256: str, other: str, champion: str, place: str
+    key: Key, _run: KeptRun, other: str, champion: str, place: str
 ) -> tuple[Answers, tuple[str, ...]]:
-    parts, exploring = _parts(folder, sha256), _explorer(folder, sha256)
+    parts, exploring = findings.parts(_run), _explorer(key, _run)
     if other == CHAMPION:
         found = incumbent_of(parts, Path(place))
         assert found is not None, "offered only where there is one"
         return exploring.of(PolicyActor(CHAMPION, found[1])), found[2]
-    actors = {one.name: one for one in (*_rules(folder, sha256), parts.decision.do_nothing)}
+    actors = {one.name: one for one in (*_rules(key, _run), parts.decision.do_nothing)}
     return exploring.of(actors[other]), ()
 
 
 @st.cache_resource(max_entries=FEW, show_spinner="Simulating the episodes to ask about …")
-def _stage(folder: str, sha256: str, episodes: int | None) -> Stage:
-    return stage_of_run(_parts(folder, sha256), episodes=episodes)
+def _stage(key: Key, _run: KeptRun, episodes: int) -> Stage:
+    return stage_of_run(findings.parts(_run), episodes=episodes)
 
 
 @st.cache_resource(max_entries=MANY, show_spinner="Playing the scenarios …")
 def _answers(
-    folder: str, sha256: str, texts: tuple[str, ...], episodes: int, beside: bool
+    key: Key, _run: KeptRun, texts: tuple[str, ...], episodes: int, beside: bool
 ) -> tuple[Answer, ...]:
-    on = _stage(folder, sha256, episodes)
-    names = ()
+    on = _stage(key, _run, episodes)
+    names: tuple[str, ...] = ()
     if beside:
-        on = on.beside(_rules(folder, sha256))
+        on = on.beside(_rules(key, _run))
         names = tuple(on.others)
     return asked(on, [parsed(on.decision, text) for text in texts], names)
 
 
 @st.cache_resource(max_entries=MANY, show_spinner="Playing every member of the simulator …")
-def _fan(folder: str, sha256: str, text: str, kpi: str, episodes: int) -> Fan:
-    on = _stage(folder, sha256, episodes)
+def _fan(key: Key, _run: KeptRun, text: str, kpi: str, episodes: int) -> Fan:
+    on = _stage(key, _run, episodes)
     return fan(on, parsed(on.decision, text), kpi)
 
 
 @st.cache_resource(max_entries=MANY, show_spinner="Playing other amounts of money …")
-def _curve(folder: str, sha256: str, text: str, episodes: int) -> Curve:
-    on = _stage(folder, sha256, episodes)
+def _curve(key: Key, _run: KeptRun, text: str, episodes: int) -> Curve:
+    on = _stage(key, _run, episodes)
     return spend_curve(on, parsed(on.decision, text))

@@ -64,7 +64,7 @@ def heat_chart(found: HeatMap, words: Words, frame: pd.DataFrame) -> alt.Chart:
     else:
         colour = _diverging(frame["amount"], words)
         tooltip.append(alt.Tooltip("amount", title=words.action.label, format=".3~g"))
-    return (
+    chart: alt.Chart = (
         alt.Chart(frame)
         .mark_rect()
         .encode(
@@ -76,6 +76,7 @@ def heat_chart(found: HeatMap, words: Words, frame: pd.DataFrame) -> alt.Chart:
         )
         .properties(height=400)
     )
+    return chart
 
 
 def _tick(variable: StateVariable, value: float) -> str:

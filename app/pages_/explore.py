@@ -97,10 +97,14 @@ def _map(explorer: Explorer, moving: tuple[Importance, ...]) -> None:
     with st.form("explore_map", border=True):
         left, middle, right = st.columns(3)
         x = left.selectbox(
-            "Across", names, index=names.index(first), format_func=labels.get, key="explore_x"
+            "Across",
+            names,
+            index=names.index(first),
+            format_func=labels.__getitem__,
+            key="explore_x",
         )
         y = middle.selectbox(
-            "Up", names, index=names.index(second), format_func=labels.get, key="explore_y"
+            "Up", names, index=names.index(second), format_func=labels.__getitem__, key="explore_y"
         )
         held = right.selectbox(
             "Everything else",
@@ -135,7 +139,9 @@ def _mix(card: Decision, explorer: Explorer, moving: tuple[Importance, ...]) -> 
         _show_mix(mix, explorer, f"{card.step} of the {card.episode}")
     st.subheader("By segment", anchor=False)
     labels = {one.variable.name: one.variable.label for one in moving}
-    name = st.selectbox("Segments of", tuple(labels), format_func=labels.get, key="explore_by")
+    name = st.selectbox(
+        "Segments of", tuple(labels), format_func=labels.__getitem__, key="explore_by"
+    )
     mix = mix_by_segment(answers, told.variable(name), states.observation)
     _show_mix(mix, explorer, explore_pictures.axis_title(told.variable(name)))
 

@@ -63,7 +63,7 @@ def page() -> None:
     if view == COMPARE:
         _compare(choice.decision, answers)
     elif view == COURSE:
-        _course(choice.decision, run, scenarios, episodes)
+        _course(choice.decision, run, scenarios, episodes, currency)
     elif view == MONEY:
         money_panel.draw(choice.decision, run, scenarios, episodes, currency)
     else:
@@ -152,7 +152,9 @@ def _beside(answers: Sequence[Answer], currency: str) -> None:
     st.table(what_if_pictures.beside_table(answers, currency))
 
 
-def _course(card: Decision, run: KeptRun, scenarios: Sequence[Named], episodes: int) -> None:
+def _course(
+    card: Decision, run: KeptRun, scenarios: Sequence[Named], episodes: int, currency: str
+) -> None:
     names = [kpi.name for kpi in card.kpis]
     labels = {kpi.name: kpi.label for kpi in card.kpis}
     name = st.selectbox(
@@ -165,7 +167,7 @@ def _course(card: Decision, run: KeptRun, scenarios: Sequence[Named], episodes: 
     fans = [asked.course(run, scenario, name, episodes) for scenario in scenarios]
     frame = what_if_pictures.fan_frame(fans)
     kpi, first = words.kpi_named(card, name), fans[0]
-    unit = words.short(asked.stage(run).currency) if kpi.unit == "currency" else kpi.unit
+    unit = words.short(currency) if kpi.unit == "currency" else kpi.unit
     charts.show(
         what_if_pictures.fan_chart(frame, f"{first.along}s", f"{kpi.label} so far, {unit}"),
         frame,
@@ -182,7 +184,7 @@ def _course(card: Decision, run: KeptRun, scenarios: Sequence[Named], episodes: 
         pd.DataFrame(
             {
                 "scenario": row["scenario"],
-                "middle": words.amount(row["median"], kpi.unit, asked.stage(run).currency),
+                "middle": words.amount(row["median"], kpi.unit, currency),
                 "90 % lie between": f"{words.number(row['5 %'])} and {words.number(row['95 %'])}",
             }
             for _, row in ends.iterrows()

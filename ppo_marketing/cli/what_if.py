@@ -65,6 +65,7 @@ def scenario(
     with reporter().stage("asking"):
         answers = asked(stage, chosen, tuple(stage.others) if beside else ())
         curves = [spend_curve(stage, one) for one in chosen] if curve or limits else []
+        targets = {one.name: _targets(one, limits) for one in curves}
         found = {
             "run": run.name,
             "decision": read.decision.name,
@@ -73,7 +74,7 @@ def scenario(
             "query": to_query(chosen),
             "answers": [answer.to_dict() for answer in answers],
             "curves": {one.name: one.to_dict() for one in curves},
-            "targets": {one.name: _targets(one, limits) for one in curves},
+            "targets": targets,
         }
     for one in given if save else ():
         save_scenario(read.config.project, read.decision, one)
@@ -82,7 +83,7 @@ def scenario(
     if json:
         show(True, found, "")
         return
-    _show(stage, answers, curves, found["targets"])
+    _show(stage, answers, curves, targets)
 
 
 def _limits(cpa: float | None, roas: float | None) -> list[Limit]:

@@ -9,17 +9,21 @@ from ppo_marketing.jobs.kept_parts import Parts
 from ppo_marketing.what_if.stage import EPISODES, Stage, stage_of
 
 
+def episodes_of(parts: Parts) -> int:
+    """As many as the run is judged on, as far as they answer at once: at most `EPISODES`."""
+    return min(EPISODES, parts.config.evaluation.episodes)
+
+
 def stage_of_run(
     parts: Parts, *, episodes: int | None = None, seed: int | None = None, beside: bool = False
 ) -> Stage:
     """The stage on which a run's what-ifs are played; with `beside`, tuned rules stand on it too.
 
-    `episodes` None: as many as the run is judged on, at most `EPISODES`; `seed` None: the run's.
+    `episodes` None: as `episodes_of` the run; `seed` None: the run's.
 
     Raises UserError where `episodes` is not positive.
     """
-    judged_on = parts.config.evaluation.episodes
-    count = min(EPISODES, judged_on) if episodes is None else episodes
+    count = episodes_of(parts) if episodes is None else episodes
     if count < 1:
         raise UserError(f"episodes is {count}: it must be 1 or more")
     market = (parts.decision, parts.calibration, parts.settings)
@@ -29,7 +33,7 @@ def stage_of_run(
             *market, parts.shipped, rules,
             seed=parts.config.seed if seed is None else seed,
             episodes=count,
-            member_episodes=min(count, judged_on),
+            member_episodes=min(count, parts.config.evaluation.episodes),
         )  # fmt: skip
 
 
