@@ -294,6 +294,30 @@ def test_clicks_follow_a_change_of_response(rng: np.random.Generator) -> None:
     )
 
 
+def test_competition_makes_what_is_worth_twice_as_much_dearer_by_its_factor(
+    rng: np.random.Generator,
+) -> None:
+    world = small_world(rng)
+    contested = world.under(BiddingScenario(competition=1.5)).days
+    relative = world.days.value / world.days.value.mean()
+    expected = world.days.price * relative ** np.log2(1.5)
+    within = expected <= CAP
+    np.testing.assert_allclose(contested.price[within], expected[within], rtol=1e-5)
+    assert np.isinf(contested.price[expected > CAP * (1 + 1e-6)]).all()
+
+
+@pytest.mark.parametrize("auction", ["second_price", "first_price"])
+def test_no_bid_is_above_a_lowered_cap(rng: np.random.Generator, auction: str) -> None:
+    world = small_world(rng, auction=auction, tightness=(100.0,))
+    lowered = world.under(BiddingScenario(bid_cap=0.5))
+    outcome = lowered.step(lowered.initial(4, rng), np.full(4, -20.0), rng)
+    paid = outcome.kpis["spend"] / np.maximum(outcome.kpis["wins"], 1)
+    assert (outcome.kpis["wins"] > 0).all()
+    assert (paid <= 0.5 * CAP + 1e-6).all()
+    np.testing.assert_array_equal(lowered.terms.budget, world.terms.budget)
+    assert np.isinf(lowered.days.price[world.days.price > 0.5 * CAP]).all()
+
+
 @pytest.mark.parametrize("knob", ["budget", "price", "traffic", "response"])
 def test_scenarios_out_of_range_are_refused_by_name(knob: str) -> None:
     with pytest.raises(ValueError, match=f"{knob} is 0.0: it must be in"):

@@ -13,7 +13,7 @@ from envs.core.vector import WorldVectorEnv
 from envs.personalization import model
 from envs.personalization.best_slate import best_slate_value
 from envs.personalization.generator import Preset, truth_of
-from envs.personalization.model import sigmoid
+from envs.personalization.model import mean_probability, sigmoid
 from envs.personalization.rules import BestFixed, Uniform
 from envs.personalization.scenario import PersonalizationScenario
 from envs.personalization.settings import PersonalizationSettings
@@ -221,6 +221,19 @@ def test_scenarios_scale_odds_and_taste() -> None:
     np.testing.assert_allclose(odds(alike), np.exp(world.model.bias[k, item]))
     with pytest.raises(ValueError, match="response is 0"):
         PersonalizationScenario(response=0.0)
+
+
+def test_another_mix_brings_those_who_respond_more_readily_more_often() -> None:
+    world = small_visits(visitors=4000)
+    q = mean_probability(world.model, world.contexts.x).mean(axis=1)
+    relative = q / q.mean()
+    keen = world.under(PersonalizationScenario(mix=2.0))
+    assert keen.episodes == world.episodes
+    arrived = mean_probability(keen.model, keen.contexts.x).mean(axis=1)
+    # Weights proportional to q itself (log2 of 2 is 1): the mean becomes E[q^2] / E[q].
+    assert arrived.mean() == pytest.approx((relative * q).mean(), rel=2e-3)
+    dull = world.under(PersonalizationScenario(mix=0.5))
+    assert mean_probability(dull.model, dull.contexts.x).mean() < q.mean()
 
 
 def test_settings_that_cannot_be_are_refused_together() -> None:

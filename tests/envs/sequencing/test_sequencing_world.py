@@ -288,6 +288,32 @@ def test_each_what_if_moves_the_value_its_way(knob: str, better: bool) -> None:
     assert (ceiling[1] > ceiling[0]) == better
 
 
+def contacts_under(scenario: SequencingScenario, **settings: Any) -> float:
+    """Contacts a customer that a policy makes which wants one in every week."""
+    world = random_world(0, 200, **settings).under(scenario)
+    state = world.starting(np.arange(200))
+    made = 0.0
+    for _ in range(world.horizon):
+        outcome = world.step(state, np.full(200, 1), np.random.default_rng(0))
+        state, made = outcome.state, made + outcome.kpis["contacts"].mean()
+    return made
+
+
+def test_caps_allow_as_many_times_the_contacts_and_none_at_zero() -> None:
+    caps = {"email": (1, 14)}
+    today = contacts_under(SequencingScenario(), caps=caps)
+    assert contacts_under(SequencingScenario(caps=2.0), caps=caps) > 1.3 * today
+    assert contacts_under(SequencingScenario(caps=0.0), caps=caps) == 0.0
+
+
+def test_room_for_contacts_is_never_exceeded() -> None:
+    everybody = contacts_under(SequencingScenario())
+    few = contacts_under(SequencingScenario(capacity=0.05))
+    assert 0 < few <= 0.05 * 12 < everybody
+    own = {"channel_budgets": {"email": 0.1}, "channel_prices": {"email": 0.0}}
+    assert contacts_under(SequencingScenario(capacity=0.5), **own) <= 0.05 * 12
+
+
 def test_what_ifs_out_of_range_are_refused_together() -> None:
     with pytest.raises(ValueError, match=r"margin is 0.0.*fatigue is 99"):
         SequencingScenario(margin=0.0, fatigue=99)
