@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from envs.core.decision_table import DecisionGrid
     from envs.core.fidelity import FidelityReport
+    from envs.core.live import LiveForm
     from envs.core.log import LogSchema, LogTable
     from envs.core.logged import LoggedDecisions
     from envs.core.one_step import OneStepRows
@@ -181,3 +182,6 @@ class Decision:
     # world -> the situations in which a policy is written out as a table; None where observations
     # are too rich for one. Raises ValueError where a world has too many
     decision_table: Callable[[Any], DecisionGrid] | None = None
+    # (world, its calibration where there is one) -> how an exported policy is asked and what it
+    # answers, in words; None: by numbers alone
+    live_form: Callable[[Any, Calibration | None], LiveForm] | None = None

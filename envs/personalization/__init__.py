@@ -10,6 +10,7 @@ from numpy.random import Generator
 
 from envs.core.decision import Calibration, Decision, Kpi, Ratio, Rule
 from envs.personalization.generator import PRESETS, truth_of
+from envs.personalization.live_form import live_form
 from envs.personalization.log import VISITS
 from envs.personalization.oracle import ceiling
 from envs.personalization.rules import Uniform, logging_rule, rules
@@ -119,4 +120,5 @@ DECISION = Decision(
         Ratio("Items per visitor", "impressions", "visits", "", "items shown / visitors"),
     ),
     one_step=_one_step,
+    live_form=live_form,
 )

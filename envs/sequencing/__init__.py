@@ -15,6 +15,7 @@ from envs.sequencing.decision_table import decision_table
 from envs.sequencing.env import sample_settings, true_world
 from envs.sequencing.generator import PRESETS
 from envs.sequencing.kernel import SequencingState
+from envs.sequencing.live_form import live_form
 from envs.sequencing.log import EVENTS
 from envs.sequencing.rules import do_nothing, logging_rule, rules
 from envs.sequencing.scenario import SequencingScenario
@@ -142,4 +143,5 @@ DECISION = Decision(
     ),
     attribution_days=30,
     decision_table=decision_table,
+    live_form=live_form,
 )

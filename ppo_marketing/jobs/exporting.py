@@ -15,8 +15,9 @@ import yaml
 from pydantic import ValidationError
 
 from envs.core.decision import Calibration, Decision
+from envs.core.live import LiveForm
 from envs.core.settings import load_settings
-from envs.core.world import Array
+from envs.core.world import Array, World
 from ppo_marketing import pipeline
 from ppo_marketing.access import Permission
 from ppo_marketing.audit_trail import read_trail
@@ -24,6 +25,7 @@ from ppo_marketing.config import PROJECT
 from ppo_marketing.errors import IntegrityError, UserError
 from ppo_marketing.export.bundle import KIND, bundle_files
 from ppo_marketing.export.decision_table import DecisionTable, decision_table
+from ppo_marketing.export.loading import LIVE
 from ppo_marketing.export.model_card import as_markdown
 from ppo_marketing.export.sealed import as_json, require_replaceable
 from ppo_marketing.export.whole_folder import write_whole
@@ -60,6 +62,7 @@ class Exportable(NamedTuple):
     mask: Array | None
     table: DecisionTable | None
     without_table: str | None  # why there is none
+    world: World[Any]  # the log's earlier part, as the policy plans with it
 
 
 def require_releasable(run: Path, now: datetime) -> Audited:
@@ -124,7 +127,7 @@ def whole_run(run: Path, audited: Audited) -> Exportable:
     log = read_json(run / "calibration" / "log.json")
     return Exportable(
         decision, agent, settings, calibration, audited, evidence, log, limits,
-        observation, mask, table, reason,
+        observation, mask, table, reason, world,
     )  # fmt: skip
 
 
@@ -170,6 +173,9 @@ def bundle_of(found: Exportable, made_at: str) -> dict[str, bytes]:
     documents_of = documentation(found.decision)
     card = card_of(found, made_at)
     documents = {"model-card.json": as_json(card), "model-card.md": as_markdown(card).encode()}
+    form = _live_form(found)
+    if form is not None and form.terms is not None:
+        documents[LIVE] = as_json(dict(form.terms))
     if found.table is not None:
         documents["decision-table.csv"] = found.table.csv()
     rows = np.linspace(0, len(found.observation) - 1, min(GOLDEN_ROWS, len(found.observation)))
@@ -186,6 +192,7 @@ def bundle_of(found: Exportable, made_at: str) -> dict[str, bytes]:
             "action": documents_of.get("Action Space", ""),
             "labels": _labels(found.calibration, found.settings),
             "settings": asdict(found.settings),
+            "live": None if form is None else _in_words(form, found.world.observation_space),
         },
         documents=documents,
         manifest={
@@ -197,6 +204,35 @@ def bundle_of(found: Exportable, made_at: str) -> dict[str, bytes]:
             "versions": {name: version(name) for name in ("onnx", "onnxruntime", "numpy")},
         },
     )
+
+
+def _live_form(found: Exportable) -> LiveForm | None:
+    if found.decision.live_form is None:
+        return None
+    return found.decision.live_form(found.world, found.calibration)
+
+
+def _in_words(form: LiveForm, space: gymnasium.spaces.Box) -> dict[str, Any]:
+    """A form as plain values, every field with the range that the environment allows it."""
+    bounds = [
+        [None if abs(bound) == np.inf else float(bound) for bound in edge.ravel().tolist()]
+        for edge in (space.low, space.high)
+    ]
+    if len(form.fields) != len(bounds[0]):
+        raise UserError(
+            f"the decision names {len(form.fields)} observations of {len(bounds[0])}: its "
+            "live_form must name every one"
+        )
+    fields = [
+        {**asdict(field), "low": low, "high": high}
+        for field, low, high in zip(form.fields, *bounds, strict=True)
+    ]
+    return {
+        "fields": fields,
+        "choices": [dict(choice) for choice in form.choices],
+        "amounts": [asdict(amount) for amount in form.amounts],
+        "logged": dict(form.logged),
+    }
 
 
 def _left_out(found: Exportable) -> dict[str, str]:

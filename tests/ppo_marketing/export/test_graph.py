@@ -8,9 +8,11 @@ import onnx.external_data_helper
 import pytest
 
 from ppo_marketing.errors import IntegrityError, UserError
+from ppo_marketing.export.agent_answers import agents_answer
 from ppo_marketing.export.bundle import schema_of
-from ppo_marketing.export.golden import TOLERANCE, agents_answer, disagreements
-from ppo_marketing.export.graph import policy_graph, require_finite_constants
+from ppo_marketing.export.constants import require_finite_constants
+from ppo_marketing.export.golden import TOLERANCE, disagreements
+from ppo_marketing.export.graph import policy_graph
 from ppo_marketing.export.onnx_policy import OnnxPolicy
 from ppo_marketing.ppo.agent import Agent
 from tests.support.agents import KINDS, agent_of, states
