@@ -138,10 +138,10 @@ def guarded_choice(
     rest = int(allowed.argmax()) if menu.nothing is None else menu.nothing
     if row.stop:
         return _recorded(limits, row, ledger, Shipped(rest, rest, 0))
-    against = _against(limits, row, row.champion, allowed, ledger)
-    reference = rest if against else row.champion
-    unusable = Reason.FALLBACK_UNUSABLE.bit * bool(against)
-    flags = _against(limits, row, row.proposed, allowed, ledger)
+    objection = against(limits, row, row.champion, allowed, ledger)
+    reference = rest if objection else row.champion
+    unusable = Reason.FALLBACK_UNUSABLE.bit * bool(objection)
+    flags = against(limits, row, row.proposed, allowed, ledger)
     if row.forced or flags:
         choice, flags = reference, flags | unusable
     else:
@@ -151,7 +151,7 @@ def guarded_choice(
     return _recorded(limits, row, ledger, Shipped(choice, reference, flags))
 
 
-def _against(
+def against(
     limits: GuardrailLimits,
     row: Row,
     choice: float,
