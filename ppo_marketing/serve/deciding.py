@@ -156,7 +156,7 @@ def _unguarded(champion: Champion, asked: Questions, rng: Generator | None) -> l
     """Where a bundle has no limits: the first allowed choice, or 0, where a value is unknown."""
     policy = champion.bundle.policy
     observation = _single(asked.observation)
-    unknown = ~np.isfinite(observation).all(axis=1)
+    unknown: NDArray[np.bool_] = np.logical_not(np.isfinite(observation).all(axis=1))
     shown = np.where(unknown[:, None], np.float32(0), observation)
     try:
         draw = np.random.default_rng(0) if rng is None else rng
@@ -185,7 +185,8 @@ def _first_allowed(policy: OnnxPolicy, mask: Any, rows: int) -> NDArray[Any]:
         return np.tile(np.clip(0.0, low, high), (rows, 1))
     allowed = np.ones((rows, int(schema["choices"])), bool) if mask is None else mask
     parts = np.split(allowed, np.cumsum(schema["counts"])[:-1], axis=1)
-    return np.stack([part.argmax(axis=1) for part in parts], axis=1) + np.array(schema["starts"])
+    first = np.stack([part.argmax(axis=1) for part in parts], axis=1)
+    return np.asarray(first + np.array(schema["starts"]))
 
 
 def _single(observation: NDArray[np.float64]) -> NDArray[np.float32]:

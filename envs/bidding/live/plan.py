@@ -67,6 +67,8 @@ def plan_of(terms: Mapping[str, Any], budget: float | None) -> Plan:
         "price_ref", "signal_ref", "click_value", "gain", "reach", "bid_cap", "worth_low",
         "worth_step",
     )  # fmt: skip
+    read: dict[str, Any] = {name: np.array(terms[name], np.float64) for name in arrays}
+    read |= {name: float(terms[name]) for name in numbers}
     return Plan(
         budget=chosen if budget is None else budget,
         log_tightness=float(terms["log_tightness"][level])
@@ -74,8 +76,7 @@ def plan_of(terms: Mapping[str, Any], budget: float | None) -> Plan:
         log_lambda_0=float(terms["log_lambda_0"][level]),
         cost_per_value_limit=math.inf if limit is None else float(limit),
         first_price=bool(terms["first_price"]),
-        **{name: np.array(terms[name], np.float64) for name in arrays},
-        **{name: float(terms[name]) for name in numbers},
+        **read,
     )
 
 
