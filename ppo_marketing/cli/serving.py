@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from ppo_marketing.cli.options import Json
+from ppo_marketing.cli.show import show
+
 BundleFolder = Annotated[Path, typer.Argument(help="The folder that `export` wrote.")]
 
 
@@ -38,3 +41,36 @@ def serve(
 
     settings = read_settings(config_file, {"host": host, "port": port, "folder": folder})
     run(bundle, settings, sha256=sha256, resume=resume)
+
+
+def join(
+    log: Annotated[list[Path], typer.Argument(help="Decision logs: files, or their folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .csv or .parquet to write.")],
+    outcomes: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet: what came of decisions, by their id.")
+    ] = None,
+    key: Annotated[str, typer.Option(help="The column of --outcomes with the id.")] = "decision_id",
+    absent: Annotated[
+        list[str] | None,
+        typer.Option(help="COLUMN=VALUE where nothing came of a decision; may be repeated."),
+    ] = None,
+    events: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet: further rows of the same log.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Make the next calibration's log of decisions and what came of them."""
+    from ppo_marketing.cli.options import named_values
+    from ppo_marketing.jobs.joining_outcomes import join_outcomes
+
+    report = join_outcomes(
+        log, output, outcomes=outcomes, key=key, absent=named_values(absent), events=events
+    )
+    show(
+        json,
+        report,
+        f"{report['rows']:,} rows of {report['decisions']:,} decisions in {report['files']:,} "
+        f"files, {report['with_outcome']:,} with an outcome, written to {report['output']}\n"
+        f"{report['outcomes_of_unknown_decisions']:,} outcomes name a decision that is not there; "
+        f"{report['without_row']:,} decisions are no row of a log",
+    )
