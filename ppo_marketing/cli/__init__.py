@@ -19,7 +19,7 @@ from ppo_marketing.cli.fair import fairness
 from ppo_marketing.cli.line import demo, run
 from ppo_marketing.cli.search import compare, tune
 from ppo_marketing.cli.standing import jobs, overview
-from ppo_marketing.cli.serving import join, serve
+from ppo_marketing.cli.serving import join, score, serve
 from ppo_marketing.cli.steps import calibrate, evaluate, gate, generate, train, validate
 from ppo_marketing.cli.what_if import scenario
 from ppo_marketing.errors import Interrupted, PpoMarketingError
@@ -55,6 +55,7 @@ for command in (
     jobs,
     overview,
     serve,
+    score,
     join,
 ):
     app.command()(command)

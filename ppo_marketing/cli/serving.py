@@ -74,3 +74,23 @@ def join(
         f"{report['outcomes_of_unknown_decisions']:,} outcomes name a decision that is not there; "
         f"{report['without_row']:,} decisions are no row of a log",
     )
+
+
+def score(
+    bundle: BundleFolder,
+    table: Annotated[Path, typer.Argument(help="CSV or Parquet; its columns are the fields.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="A .csv or .parquet to write.")],
+    fallback: Annotated[
+        float | None, typer.Option(help="The action where a row cannot be answered.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads that ask the policy.")] = 2,
+    json: Json = False,
+) -> None:
+    """Decide every row of a table; exit 5 where the guardrails need one decision after another."""
+    from ppo_marketing.cli.show import reporter
+    from ppo_marketing.jobs.scoring import score_table
+
+    report = score_table(bundle, table, output, reporter(), fallback=fallback, threads=threads)
+    lines = [f"{report['rows']:,} rows decided by {report['policy']}, in {report['output']}"]
+    lines += [f"  {count:,} rows: {reason}" for reason, count in report["reasons"].items()]
+    show(json, report, "\n".join(lines))
