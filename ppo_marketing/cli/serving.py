@@ -61,7 +61,7 @@ def join(
 ) -> None:
     """Make the next calibration's log of decisions and what came of them."""
     from ppo_marketing.cli.options import named_values
-    from ppo_marketing.jobs.joining_outcomes import join_outcomes
+    from ppo_marketing.serve.outcomes import join_outcomes
 
     report = join_outcomes(
         log, output, outcomes=outcomes, key=key, absent=named_values(absent), events=events
@@ -88,7 +88,7 @@ def score(
 ) -> None:
     """Decide every row of a table; exit 5 where the guardrails need one decision after another."""
     from ppo_marketing.cli.show import reporter
-    from ppo_marketing.jobs.scoring import score_table
+    from ppo_marketing.serve.scoring import score_table
 
     report = score_table(bundle, table, output, reporter(), fallback=fallback, threads=threads)
     lines = [f"{report['rows']:,} rows decided by {report['policy']}, in {report['output']}"]

@@ -23,12 +23,14 @@ def serve(
     Raises as `opened` does.
     """
     with opened(bundle, settings, sha256=sha256, resume=resume) as server:
-        asyncio.run(_served(server))
+        config = _config(server)
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(_served(server, config))
 
 
-async def _served(server: Server) -> None:
+def _config(server: Server) -> uvicorn.Config:
     settings = server.settings
-    config = uvicorn.Config(
+    return uvicorn.Config(
         application(server),
         host=settings.host,
         port=settings.port,
@@ -38,6 +40,9 @@ async def _served(server: Server) -> None:
         date_header=False,
         timeout_graceful_shutdown=10,
     )
+
+
+async def _served(server: Server, config: uvicorn.Config) -> None:
     web = uvicorn.Server(config)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _look_again, server)
     started = asyncio.create_task(_say_where(web, server))

@@ -21,11 +21,10 @@ from ppo_marketing.guardrails import (
     GuardrailLimits,
     Support,
 )
-from ppo_marketing.jobs import scoring
-from ppo_marketing.jobs.scoring import score_table
 from ppo_marketing.progress import SilentReporter
-from ppo_marketing.serve import batch
+from ppo_marketing.serve import batch, scoring
 from ppo_marketing.serve.champion import champion_of
+from ppo_marketing.serve.scoring import score_table
 from tests.support.serving import decision_bundle, plain_bundle
 
 SIZE = 16

@@ -16,7 +16,7 @@ import pytest
 from envs import load_decision
 from envs.core.log import LogTable, read_log
 from ppo_marketing.errors import UserError
-from ppo_marketing.jobs.joining_outcomes import join_outcomes
+from ppo_marketing.serve.outcomes import join_outcomes
 from tests.support.serving import Client, decision_bundle, served
 
 
@@ -154,9 +154,9 @@ def test_outcomes_nobody_decided_and_files_that_are_none_are_told(tmp_path: Path
 def test_many_decisions_are_written_in_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ppo_marketing.jobs import joining_outcomes
+    from ppo_marketing.serve import outcomes
 
-    monkeypatch.setattr(joining_outcomes, "BATCH_ROWS", 3)
+    monkeypatch.setattr(outcomes, "BATCH_ROWS", 3)
     log = tmp_path / "a.jsonl"
     log.write_text(
         "".join(
