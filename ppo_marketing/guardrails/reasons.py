@@ -156,4 +156,4 @@ class Interventions:
 
 def reasons_of(flags: int) -> tuple[Reason, ...]:
     """The reasons in one decision's bit mask."""
-    return tuple(reason for reason in Reason if flags & reason.bit)
+    return tuple(reason for reason in Reason if flags & reason.bit) if flags else ()

@@ -73,13 +73,13 @@ def _tile(
     low, high = champion.words.low, champion.words.high
     reasons = np.zeros(rows, np.uint32)
     forced = np.zeros(rows, np.bool_)
-    found = {
+    found: dict[Reason, NDArray[Any]] = {
         Reason.NON_FINITE_INPUT: np.logical_not(np.isfinite(observation).all(axis=1)),
         Reason.OUT_OF_SUPPORT: ((observation < low) | (observation > high)).any(axis=1),
     }
     if limits is not None:
         for reason, where in outside(limits, observation.astype(np.float64)).items():
-            found[reason] = found[reason] | where
+            found[reason] = np.logical_or(found[reason], where)
     for reason, where in found.items():
         forced |= where
         reasons[where] |= np.uint32(reason.bit)

@@ -114,12 +114,30 @@ def _row(one: Mapping[str, Any], place: str, words: Words, problems: list[str]) 
             f"{', '.join(words.names)}"
         )
         return []
+    known = _all_within(given, words)
+    if known is not None:
+        return known
     return [
         _within(value, f"{place}.observation.{name}", low, high, problems)
         for value, name, low, high in zip(
             given, words.names, words.low.tolist(), words.high.tolist(), strict=True
         )
     ]
+
+
+def _all_within(given: list[Any], words: Words) -> list[float] | None:
+    """The values, where all are known and in range, as most always are; None else."""
+    if not set(map(type, given)) <= {int, float}:
+        return None
+    try:
+        values = np.array(given, np.float64)
+    except OverflowError:
+        return None
+    # Infinite bounds would let infinity through.
+    if not (np.isfinite(values) & (values >= words.low) & (values <= words.high)).all():
+        return None
+    found: list[float] = values.tolist()
+    return found
 
 
 def _within(value: Any, place: str, low: float, high: float, problems: list[str]) -> float:

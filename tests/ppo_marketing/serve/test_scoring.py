@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
+from numpy.typing import NDArray
 
 from ppo_marketing.errors import Refused, UserError
 from ppo_marketing.export.loading import load_bundle
@@ -46,7 +47,7 @@ LIMITS: dict[str, tuple[str, GuardrailLimits | None]] = {
 }
 
 
-def observations(rows: int) -> np.ndarray:  # type: ignore[type-arg]
+def observations(rows: int) -> NDArray[np.float32]:
     found = np.random.default_rng(0).normal(size=(rows, SIZE)).astype(np.float32)
     found[3, 2], found[5, 0] = np.nan, np.inf
     return found
@@ -110,7 +111,7 @@ def test_a_table_comes_back_with_what_to_do_beside_what_it_held(
 
 def test_tables_that_cannot_be_scored_say_why_and_leave_nothing(tmp_path: Path) -> None:
     bundle = plain_bundle(tmp_path / "b", "not normalised", LIMITS["choices"][1])
-    fields = {f"observation_{k}": [0.0] for k in range(SIZE)}
+    fields: dict[str, list[object]] = {f"observation_{k}": [0.0] for k in range(SIZE)}
     out = tmp_path / "out.csv"
 
     def refused(columns: dict[str, list[object]], said: str) -> None:
