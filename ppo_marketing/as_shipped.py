@@ -69,6 +69,19 @@ def guarded(
     return Counted(Guardrail(limits.alone(), policy, fallback))
 
 
+def held(
+    calibration: Calibration,
+    settings: Any,
+    section: GuardrailsSection,
+    policy: Agent,
+    fallback: Agent,
+    seed: int,
+) -> Policy:
+    """As `guarded`; the policy itself where nothing is configured."""
+    rail = guarded(calibration, settings, section, policy, fallback, seed)
+    return policy if rail is None else rail
+
+
 def drift_between(
     decision: Decision,
     calibration: Calibration,

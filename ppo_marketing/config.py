@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +19,6 @@ from pydantic_settings import (
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    YamlConfigSettingsSource,
 )
 from pydantic_settings.exceptions import SettingsError
 
@@ -134,17 +133,25 @@ def load_config(path: Path | None, flags: Mapping[str, Any]) -> RunConfig:
 
     Raises UserError that lists every problem.
     """
-    if path is not None:
-        _require_mapping(path)
-    given = _merged(path, flags, {})
+    return config_of({} if path is None else read_mapping(path), flags)
+
+
+def config_of(content: Mapping[str, Any], flags: Mapping[str, Any]) -> RunConfig:
+    """As `load_config`, of what a file holds.
+
+    Raises UserError that lists every problem.
+    """
+    given = _merged(content, flags, {})
     try:
         card = load_decision(given.decision)
     except ValueError as error:
         raise UserError(str(error)) from error
-    return _merged(path, flags, card.run_defaults) if card.run_defaults else given
+    return _merged(content, flags, card.run_defaults) if card.run_defaults else given
 
 
-def _merged(path: Path | None, flags: Mapping[str, Any], defaults: Mapping[str, Any]) -> RunConfig:
+def _merged(
+    content: Mapping[str, Any], flags: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> RunConfig:
     class Loaded(RunConfig):
         @classmethod
         def settings_customise_sources(
@@ -155,14 +162,14 @@ def _merged(path: Path | None, flags: Mapping[str, Any], defaults: Mapping[str, 
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            file = YamlConfigSettingsSource(settings_cls, yaml_file=path)
+            file = InitSettingsSource(settings_cls, init_kwargs=dict(content))
             own = InitSettingsSource(settings_cls, init_kwargs=dict(defaults))
             return init_settings, env_settings, file, own
 
     try:
         return Loaded(**flags)
     except ValidationError as error:
-        raise UserError(f"the configuration cannot be used:\n{_listed(error)}") from error
+        raise UserError(f"the configuration cannot be used:\n{problems_of(error)}") from error
     except SettingsError as error:
         raise UserError(
             f"a PPO_MARKETING_ variable cannot be used: {error}; a whole section is a JSON object, "
@@ -170,13 +177,18 @@ def _merged(path: Path | None, flags: Mapping[str, Any], defaults: Mapping[str, 
         ) from error
 
 
-def _require_mapping(path: Path) -> None:
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The `name: value` lines of a YAML file.
+
+    Raises UserError where it holds anything else, or cannot be read.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"the configuration file {path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise UserError(f"the configuration file {path} must hold `name: value` lines")
+    return content
 
 
 def read_columns(path: Path) -> dict[str, str]:
@@ -184,8 +196,7 @@ def read_columns(path: Path) -> dict[str, str]:
 
     Raises UserError where it is anything else.
     """
-    _require_mapping(path)
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_mapping(path)
     wrong = [f"{k}: {v!r}" for k, v in content.items() if not isinstance(v, str)]
     if wrong:
         raise UserError(
@@ -209,7 +220,7 @@ def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
             {name: value for name, value in values.items() if name in known}
         )
     except ValidationError as error:
-        problems.append(_listed(error))
+        problems.append(problems_of(error))
     except UserError as error:
         problems.append(f"  {error}")
     if problems:
@@ -225,21 +236,22 @@ _IN_PLAIN_WORDS = {
 }
 
 
-def _guess(name: str) -> str:
+def _guess(name: str, names: Iterable[str]) -> str:
     """The setting that a misspelt name most likely means, on whatever level."""
     own = (RunConfig, LogSection, TrainingSection, EvaluationSection)
     sections = (*own, GuardrailsSection, ChoicesSection)
-    known = {field for section in sections for field in section.model_fields}
+    known = {field for section in sections for field in section.model_fields} | set(names)
     return "" if closest(name, known) is None else f"; {meant(name, known)}"
 
 
-def _listed(error: ValidationError) -> str:
+def problems_of(error: ValidationError, names: Iterable[str] = ()) -> str:
+    """Every problem of some settings, one a line; `names` are known beside those of a run."""
     lines = []
     for problem in error.errors(include_url=False):
         place = ".".join(str(part) for part in problem["loc"]) or "together"
         said = _IN_PLAIN_WORDS.get(problem["type"], problem["msg"]).removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            said = f"there is no such setting{_guess(str(problem['loc'][-1]))}"
+            said = f"there is no such setting{_guess(str(problem['loc'][-1]), names)}"
         found = f"; found {problem['input']!r}" if problem["type"] != "missing" else ""
         lines.append(f"  {place}: {said}{found}")
     return "\n".join(lines)

@@ -61,7 +61,8 @@ if TYPE_CHECKING:
     UNTRAINED,
     OFF_POLICY,
     MEMBER_EPISODES,
-) = range(100, 110)
+    CHOICE,
+) = range(100, 111)
 
 
 def stream(seed: int, purpose: int) -> np.random.Generator:
@@ -227,8 +228,12 @@ def learn(
     checkpoint: Path | None = None,
     on_update: Callable[[TrainingRow], None] | None = None,
     stop: StopSignal | None = None,
+    agent: Agent | None = None,
 ) -> TrainResult:
-    """Train PPO from the decision's start; fresh simulated episodes choose the best update."""
+    """Train PPO from the decision's start; fresh simulated episodes choose the best update.
+
+    Where an `agent` is given, training starts from it instead.
+    """
     from ppo_marketing.ppo.train import train
 
     score = validation(
@@ -240,7 +245,7 @@ def learn(
             training_world, training.copies, regret=training.regret, constraint=training.constraint
         ),
         config,
-        agent=untrained(training_world, config, seed),
+        agent=agent or untrained(training_world, config, seed),
         total_steps=training.total_steps,
         seed=seed,
         checkpoint=checkpoint,

@@ -39,9 +39,9 @@ def evidence_figure(evidence: Evidence) -> Figure:
     high = np.array([row.share_of_ceiling.high for row in rows])
     colours = ["#D55E00" if row.kind == "policy" else "#0072B2" for row in rows]
     panel.barh([row.name for row in rows], shares, color=colours)
-    panel.errorbar(
-        shares, range(len(rows)), xerr=[shares - low, high - shares], fmt="none", color="black"
-    )
+    # Where every episode gives the same share, rounding alone can put the mean outside.
+    arms = np.maximum([shares - low, high - shares], 0.0)
+    panel.errorbar(shares, range(len(rows)), xerr=arms, fmt="none", color="black")
     panel.set(xlabel="share of the ceiling", title=evidence.world)
     return figure
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,6 +43,14 @@ AcceptFidelity = Annotated[
         help="Train although the simulator failed its checks; the reason is recorded.",
     ),
 ]
+
+
+def account() -> str:
+    """The account that a command runs under."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as containers have them
+        return f"uid {os.getuid()}"
 
 
 def config_from(path: Path | None, **flags: Any) -> RunConfig:

@@ -53,7 +53,7 @@ def evaluate_only(
     policy, start = load_policy(policy_folder), load_policy(policy_folder / START)
     with pipeline.as_user_error():
         settings: Any = load_settings(policy_folder, decision.settings_type)
-    _refuse_seen_days(policy_folder, calibration)
+    require_unseen_days(policy_folder, calibration)
     incumbent = None if champion is None else _incumbent(champion, policy_folder)
     with (
         held_alone(config.output),
@@ -86,9 +86,12 @@ def evaluate(
             calibration, settings, config.guardrails, policy, start, config.seed
         )
         shipped: Policy = policy if rail is None else rail
+        today = None if champion is None else as_shipped.held(
+            calibration, settings, config.guardrails, champion, start, config.seed
+        )  # fmt: skip
         judgement = pipeline.judge_policy(
             decision, calibration, settings, shipped, start, rules, config.evaluation, config.seed,
-            constraint, champion,
+            constraint, today,
         )  # fmt: skip
     interventions = None if rail is None else rail.interventions
     with reporter.stage("asking the log itself"):
@@ -174,8 +177,11 @@ def _headline(judgement: Judgement) -> dict[str, float]:
     }
 
 
-def _refuse_seen_days(policy_folder: Path, calibration: Calibration) -> None:
-    """Refuse to judge a policy on days that it was trained on."""
+def require_unseen_days(policy_folder: Path, calibration: Calibration) -> None:
+    """Refuse to judge a policy on days that it was trained on.
+
+    Raises UserError.
+    """
     seen = read_json(policy_folder / "trained-on.json")
     if date.fromisoformat(seen["before"]) > calibration.judged_from:
         raise UserError(

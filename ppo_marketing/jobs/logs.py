@@ -80,17 +80,23 @@ def validate(decision: Decision, section: LogSection, project: Path) -> dict[str
     }
 
 
-def prepare(decision: Decision, config: RunConfig, reporter: Reporter) -> Prepared:
-    """The log, read whole; of a user's own log nothing is written outside the cache."""
+def prepare(
+    decision: Decision, config: RunConfig, reporter: Reporter, *, keep_sample: bool = False
+) -> Prepared:
+    """The log, read whole; of a user's own log nothing is written outside the cache.
+
+    `keep_sample`: a sample that lies in the output folder already is the one.
+    """
     section, sample = config.log, config.log.path is None
     base = decision.sample_settings() if sample else decision.settings_type()
     settings = pipeline.given_settings(decision, config.environment, base)
     if sample:
         path = config.output / "sample-log.parquet"
-        length = f"{section.days} {decision.sample_period}"
-        with reporter.stage(f"generating a sample log of {length}") as stage:
-            rows = _write_sample(decision, section.preset, section.days, config.seed, path)
-            stage.reach(1, f"{rows:,} rows")
+        if not (keep_sample and path.exists()):
+            length = f"{section.days} {decision.sample_period}"
+            with reporter.stage(f"generating a sample log of {length}") as stage:
+                rows = _write_sample(decision, section.preset, section.days, config.seed, path)
+                stage.reach(1, f"{rows:,} rows")
         section = section.model_copy(update={"path": path})
     with reporter.stage("validating the log") as stage:
         log = pipeline.read(decision, section, cache_of(config.project))

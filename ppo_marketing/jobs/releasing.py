@@ -82,6 +82,23 @@ def approve(
         return Released(line, book.head, notes=(refused,) if refused else ())
 
 
+def propose(run_folder: Path, desk: Desk) -> int:
+    """Let the alias `challenger` name a judged policy, and return its version.
+
+    Nothing is released by it, so nothing is recorded. Raises as `kept_verdict`; GateNotPassed where
+    its verdict did not pass.
+    """
+    audited = kept_verdict(run_folder)
+    verdict = audited.verdict
+    _require_passed_or(None, verdict)
+    with opened(desk) as book:
+        before = book.standing(audited.decision)
+        version = _registered(book, audited, verdict)
+        if before is None or before.champion.to_version != version.number:
+            book.registry.set_challenger(audited.decision, version.number)
+        return version.number
+
+
 def promote(
     run_folder: Path,
     desk: Desk,

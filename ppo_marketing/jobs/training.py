@@ -90,12 +90,19 @@ def train(
     )
     trained = Trained(result, start, settings)
     folder = config.output / "policy"
-    _keep_policy(trained, calibration, config.training.constraint, folder)
-    example = _observations(calibration, settings, config.seed)
-    action = result.best.act(example, np.random.default_rng(config.seed), deterministic=True)
-    run.policy(folder, observation_example=example, action_example=action)
+    keep_policy(result.best, start, settings, calibration, config.training.constraint, folder)
+    log_policy(run, folder, result.best, calibration, settings, config.seed)
     run.figure("training.png", training_figure(result.history))
     return trained
+
+
+def log_policy(
+    run: Run, folder: Path, policy: Agent, calibration: Calibration, settings: Any, seed: int
+) -> None:
+    """Record the policy kept in `folder` as a model, checked on a few real observations."""
+    example = _observations(calibration, settings, seed)
+    action = policy.act(example, np.random.default_rng(seed), deterministic=True)
+    run.policy(folder, observation_example=example, action_example=action)
 
 
 def _observations(calibration: Calibration, settings: Any, seed: int) -> Array:
@@ -110,13 +117,18 @@ def _observations(calibration: Calibration, settings: Any, seed: int) -> Array:
     return world.observe(state)
 
 
-def _keep_policy(
-    trained: Trained, calibration: Calibration, constraint: PIDLagrangian | None, folder: Path
+def keep_policy(
+    policy: Agent,
+    start: Agent,
+    settings: Any,
+    calibration: Calibration,
+    constraint: PIDLagrangian | None,
+    folder: Path,
 ) -> None:
     """Write the policy, its start, the settings they act under and what they were trained on."""
-    save_policy(trained.start, folder / START)
-    save_policy(trained.result.best, folder)
-    write_atomically(folder / "settings.json", settings_text(trained.settings).encode())
+    save_policy(start, folder / START)
+    save_policy(policy, folder)
+    write_atomically(folder / "settings.json", settings_text(settings).encode())
     seen = {
         "data_sha256": calibration.data_sha256,
         "before": calibration.judged_from.isoformat(),

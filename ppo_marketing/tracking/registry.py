@@ -170,6 +170,20 @@ class Registry:
         for key, value in _short(tags).items():
             self._ask(partial(self._client.set_model_version_tag, name, str(number), key, value))
 
+    def output_of(self, run_id: str) -> Path | None:
+        """The folder that a run wrote to, as its parameters say; None where they say none."""
+        from mlflow.exceptions import MlflowException
+
+        def ask() -> str | None:
+            try:
+                place: str | None = self._client.get_run(run_id).data.params.get("output")
+            except MlflowException:
+                return None
+            return place
+
+        place = self._ask(ask)
+        return None if place is None else Path(place)
+
     def require_untouched(self, version: Version) -> None:
         """Raise IntegrityError where the stored files are not those that were registered."""
         self._require_files(

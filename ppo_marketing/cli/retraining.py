@@ -1,0 +1,103 @@
+"""`retrain`, `schedule` and `regress`: what happens when nobody is looking."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ppo_marketing.cli.options import Json, account
+from ppo_marketing.cli.show import reporter, show
+
+if TYPE_CHECKING:
+    from ppo_marketing.jobs.retraining import Job, Retrained
+
+ProjectFile = Annotated[Path, typer.Argument(help="The project file (YAML).", metavar="PROJECT")]
+
+
+def retrain(
+    project: Annotated[
+        Path | None, typer.Argument(help="The project file (YAML).", metavar="PROJECT")
+    ] = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="Print a project file that works, and do nothing.")
+    ] = False,
+    decision: Annotated[
+        str | None, typer.Option(help="Of --example: the decision type, a folder of envs/.")
+    ] = None,
+    check_heartbeat: Annotated[
+        bool,
+        typer.Option("--check-heartbeat", help="Exit 1, and alert, where no job ended well."),
+    ] = False,
+    watch: Annotated[
+        Path | None,
+        typer.Option(help="Take up new log files as they land in this folder, until stopped."),
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Of --watch: take up what is there, then end.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Retrain, judge and release by one file; done before: nothing to do.
+
+    Exit 0: promoted, waiting for a person, or nothing to do. Exit 4: the champion stays, with the
+    reasons.
+    """
+    if example:
+        _example(decision)
+        return
+    if project is None:
+        raise typer.BadParameter("name a project file; --example prints one")
+    if once and watch is None:
+        raise typer.BadParameter("--once goes with --watch FOLDER")
+    from ppo_marketing.retraining.project import load_project
+
+    loaded = load_project(project)
+    if check_heartbeat:
+        from ppo_marketing.jobs.alerts import check_heartbeat as checked
+
+        found = checked(loaded, datetime.now(UTC))
+        said = f"{found['hours']:.1f} hours ago: {found['outcome']}"
+        show(json, found, f"the last retraining of {loaded.name} ended {said}")
+        return
+    from ppo_marketing.jobs import retraining
+
+    job = retraining.Job(loaded, account(), lambda: datetime.now(UTC), reporter())
+    if watch is not None:
+        _watch(job, watch, once, json)
+        return
+    _show(retraining.retrain(job), json)
+
+
+def _example(decision: str | None) -> None:
+    from envs import decision_names
+    from ppo_marketing.jobs import decision_named
+    from ppo_marketing.retraining.project import example
+
+    card = decision_named(decision or decision_names()[0])
+    typer.echo(example(card.name), nl=False)
+
+
+def _show(done: Retrained, json: bool) -> None:
+    from ppo_marketing.errors import GateNotPassed
+    from ppo_marketing.retraining.decisions import Outcome
+
+    values = {**asdict(done), "outcome": str(done.outcome), "folder": str(done.folder)}
+    listed = [f"  {reason}" for reason in done.reasons]
+    if not done.new:
+        first = f"nothing to do: run {done.key[:16]} ended on {done.ended}: {done.outcome}"
+    else:
+        first = f"{done.outcome}: run {done.key[:16]} in {done.folder}"
+    show(json, values, "\n".join([first, *listed]))
+    if done.new and done.outcome is Outcome.KEPT:
+        raise GateNotPassed("the champion stays; the reasons are above")
+
+
+def _watch(job: Job, folder: Path, once: bool, json: bool) -> None:
+    from ppo_marketing.jobs.watching import watch
+
+    for taken in watch(job, folder, until_empty=once):
+        show(json, taken.as_dict(), taken.told())

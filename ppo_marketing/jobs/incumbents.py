@@ -1,0 +1,95 @@
+"""The champion as a retraining needs it: its policy, its start and its settings, verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from envs.core.decision import Calibration, Decision
+from envs.core.settings import load_settings
+from ppo_marketing import pipeline
+from ppo_marketing.audit_trail import Line
+from ppo_marketing.errors import UserError
+from ppo_marketing.files import folder_sha256
+from ppo_marketing.jobs.folder import part_of
+from ppo_marketing.jobs.judging import require_unseen_days
+from ppo_marketing.jobs.release_book import Desk
+from ppo_marketing.jobs.released import champion_of
+from ppo_marketing.jobs.training import START
+from ppo_marketing.ppo.agent import Agent
+from ppo_marketing.ppo.checkpoint import load_policy
+from ppo_marketing.ppo.distributions import ItemHead
+from ppo_marketing.tracking import open_tracker
+
+
+class Incumbent(NamedTuple):
+    """The champion: the line it was released by, its folder, its agents, what they act under."""
+
+    line: Line
+    folder: Path
+    agent: Agent
+    start: Agent
+    settings: Any
+
+
+def released_line(decision: str, desk: Desk) -> Line | None:
+    """The line by which the champion stands; None where nothing was released.
+
+    Raises IntegrityError where the record or the alias is not what was written.
+    """
+    now = champion_of(decision, desk).standing
+    return None if now is None else now.champion
+
+
+def incumbent(
+    decision: Decision, line: Line, desk: Desk, named: Path | None, runs: Path
+) -> Incumbent:
+    """The policy that `line` released, from where it was trained, from `runs`, or from `named`.
+
+    Raises UserError where its folder is in none of them.
+    """
+    folder = _folder_of(line, desk, named, runs)
+    with pipeline.as_user_error():
+        settings: Any = load_settings(folder, decision.settings_type)
+    return Incumbent(line, folder, load_policy(folder), load_policy(folder / START), settings)
+
+
+def fitted(champion: Incumbent, calibration: Calibration, fresh: Agent) -> Incumbent:
+    """The champion as it would act in the newly calibrated market.
+
+    Raises UserError where it was trained on days that are judged now, or has another form than the
+    policy that would be trained, a `fresh` one.
+    """
+    require_unseen_days(champion.folder, calibration)
+    agent = champion.agent
+    if isinstance(agent.head, ItemHead) and isinstance(fresh.head, ItemHead):
+        agent = agent.for_items(fresh.head.features.cpu().numpy())
+    if agent.describe() != fresh.describe():
+        raise UserError(
+            f"the champion in {champion.folder} has another form than what would be trained:\n"
+            f"  it is      {agent.describe()}\n  it would be {fresh.describe()}\n"
+            "Train with the champion's training.ppo settings, or set retraining.from_champion: "
+            "false in the project file"
+        )
+    return champion._replace(agent=agent)
+
+
+def _folder_of(line: Line, desk: Desk, named: Path | None, runs: Path) -> Path:
+    registry = open_tracker(desk.project).registry
+    assert line.to_version is not None
+    logged = registry.output_of(registry.version(line.decision, line.to_version).run_id)
+    places = [place for place in (named, logged) if place is not None]
+    places += sorted(runs.iterdir()) if runs.is_dir() else []
+    for place in places:
+        folder = part_of(place, "policy")
+        try:
+            if folder_sha256(folder, "policy.json") == line.policy_sha256:
+                return folder
+        except OSError:
+            continue
+    looked = ", ".join(map(str, places)) or "nowhere"
+    raise UserError(
+        f"the run folder of version {line.to_version}, the champion, is not found (looked in "
+        f"{looked}): name it as retraining.champion in the project file, or set "
+        "retraining.from_champion: false"
+    )
