@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.retraining import first_champion
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
@@ -26,3 +28,9 @@ def shared_data() -> Path:
             "the repository, in a folder named shared"
         )
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def champion_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of the tiny decision with its first champion; copy it to go on from there."""
+    return first_champion(tmp_path_factory.mktemp("champion") / "project")

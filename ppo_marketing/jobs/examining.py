@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import zipfile
 from datetime import datetime
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def last_profile(project: Project) -> LogProfile | None:
     path: Path = project.folder / "runs" / pointer.read_text(encoding="utf-8").strip() / PROFILE
     try:
         return LogProfile.from_bytes(path.read_bytes())
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise IntegrityError(
             f"{path}, what is remembered of the last log, is lost or damaged ({error}). Delete "
             f"{pointer} to begin without it: the next log is then compared with nothing"

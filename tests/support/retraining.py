@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,12 @@ import yaml
 
 from ppo_marketing import as_shipped
 from ppo_marketing.gate import Audit
-from ppo_marketing.jobs.retraining import Job
+from ppo_marketing.jobs.alerts import ALERTS
+from ppo_marketing.jobs.release_book import Desk
+from ppo_marketing.jobs.released import champion_of
+from ppo_marketing.jobs.retraining import Job, retrain
 from ppo_marketing.progress import SilentReporter
+from ppo_marketing.retraining.decisions import Outcome
 from ppo_marketing.retraining.project import load_project
 from tests.support.audits import SOUND
 from tests.support.tiny_decision import NAME, known
@@ -27,6 +32,7 @@ from tests.support.tiny_decision import NAME, known
 DAYS = 12
 NOW = datetime(2024, 1, 14, 12, tzinfo=UTC)
 """Two days after the last row of a log of `DAYS` days."""
+LATER = NOW + timedelta(days=6)
 TRAINING = {"total_steps": 8_192, "episodes": 64, "validation_episodes": 32}
 POOR = {**TRAINING, "total_steps": 2_048, "ppo": {"learning_rate": 1e-9}}
 """It stays where it starts: what comes after it finds something to improve."""
@@ -79,6 +85,28 @@ def project_in(folder: Path, **sections: Any) -> Path:
 def job_of(file: Path, now: datetime = NOW) -> Job:
     """A job at a desk whose clock stands still."""
     return Job(load_project(file), "deploy", lambda: now, SilentReporter())
+
+
+def first_champion(folder: Path) -> Path:
+    """A project with a champion that was trained from the rule and exported."""
+    exports = [{"target": "bundle", "output": "exports/bundle"}]
+    with supported():
+        file = project_in(folder, run={"training": POOR}, exports=exports)
+        assert retrain(job_of(file)).outcome is Outcome.PROMOTED
+    return folder
+
+
+def alerts(folder: Path) -> list[str]:
+    """The kinds of what a project told somebody, in order."""
+    path = folder / "data" / "retraining" / NAME / ALERTS
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line)["kind"] for line in lines]
+
+
+def champion_number(folder: Path) -> int | None:
+    """The version that is champion by the record."""
+    standing = champion_of(NAME, Desk(folder, "deploy", LATER)).standing
+    return None if standing is None else standing.champion.to_version
 
 
 def onward(template: Path, folder: Path, **sections: Any) -> Path:
