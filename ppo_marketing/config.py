@@ -228,6 +228,8 @@ def build(kind: type[T], values: Mapping[str, Any], what: str) -> T:
     return built
 
 
+_SECRET = {"webhook"}
+"""Settings whose value may let somebody in: it is never repeated."""
 _IN_PLAIN_WORDS = {
     "tuple_type": "write a list in brackets, [ ... ]",
     "missing": "it must be given, by a flag or in the file",
@@ -252,6 +254,7 @@ def problems_of(error: ValidationError, names: Iterable[str] = ()) -> str:
         said = _IN_PLAIN_WORDS.get(problem["type"], problem["msg"]).removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             said = f"there is no such setting{_guess(str(problem['loc'][-1]), names)}"
-        found = f"; found {problem['input']!r}" if problem["type"] != "missing" else ""
+        silent = problem["type"] == "missing" or _SECRET.intersection(problem["loc"])
+        found = "" if silent else f"; found {problem['input']!r}"
         lines.append(f"  {place}: {said}{found}")
     return "\n".join(lines)

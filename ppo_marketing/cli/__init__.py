@@ -17,7 +17,7 @@ from ppo_marketing.cli.app import app as analysts_app
 from ppo_marketing.cli.exporting import export
 from ppo_marketing.cli.fair import fairness
 from ppo_marketing.cli.line import demo, run
-from ppo_marketing.cli.retraining import retrain
+from ppo_marketing.cli.retraining import retrain, schedule
 from ppo_marketing.cli.search import compare, tune
 from ppo_marketing.cli.standing import jobs, overview
 from ppo_marketing.cli.serving import join, score, serve
@@ -59,6 +59,7 @@ for command in (
     score,
     join,
     retrain,
+    schedule,
 ):
     app.command()(command)
 for release in (

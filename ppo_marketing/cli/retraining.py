@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,6 +71,42 @@ def retrain(
         _watch(job, watch, once, json)
         return
     _show(retraining.retrain(job), json)
+
+
+def schedule(
+    project: ProjectFile,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")],
+    time: Annotated[str, typer.Option(help="HH:MM, UTC.")] = "03:00",
+    weekday: Annotated[str | None, typer.Option(help="Mon, Tue, ...; none: every day.")] = None,
+    image: Annotated[
+        str, typer.Option(help="The container image that Kubernetes starts.")
+    ] = "registry.example/ppo-marketing:latest",
+    json: Json = False,
+) -> None:
+    """Write a systemd timer, a cron line, a Kubernetes CronJob and an Airflow DAG that retrain."""
+    from ppo_marketing.files import made
+    from ppo_marketing.ppo.checkpoint import write_atomically
+    from ppo_marketing.retraining.project import load_project
+    from ppo_marketing.retraining.schedules import Schedule, files
+
+    loaded = load_project(project)
+    planned = Schedule(
+        name=loaded.name,
+        project=loaded.path,
+        command=(sys.executable, "-m", "ppo_marketing"),
+        time=time,
+        weekday=weekday,
+        image=image,
+    )
+    written = files(planned)
+    made(output)
+    for name, text in written.items():
+        write_atomically(output / name, text.encode())
+    show(
+        json,
+        {"folder": str(output), "files": list(written)},
+        "\n".join([f"written to {output}:", *(f"  {name}" for name in written)]),
+    )
 
 
 def _example(decision: str | None) -> None:
