@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from envs.core.decision import Calibration, Decision, Rule
+from envs.core.world import Array
 from ppo_marketing.audit import audited
-from ppo_marketing.behaviour import Behaviour
+from ppo_marketing.behaviour import Behaviour, Choices
 from ppo_marketing.config import EvaluationSection
 from ppo_marketing.drift import Drift, DriftBounds, drift
 from ppo_marketing.evaluation import Judgement
@@ -19,7 +21,7 @@ from ppo_marketing.guardrails.section import GuardrailsSection
 from ppo_marketing.pipeline import JUDGING_EPISODES, stream
 from ppo_marketing.policy import Policy, PolicyActor
 from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.reference_states import behaviour_of, reference_states
+from ppo_marketing.reference_states import ReferenceStates, behaviour_of, reference_states
 
 
 def audit_policy(
@@ -97,22 +99,39 @@ def drift_between(
     world = calibration.judging_world(episodes, settings, stream(seed, JUDGING_EPISODES))
     states = reference_states(world, PolicyActor("champion", champion), seed=seed)
     logged = calibration.heldout_decisions(settings)
-
-    def behaviour(agent: Agent) -> Behaviour:
-        action = agent.act(
-            states.observation, np.random.default_rng(0), states.mask, deterministic=True
-        )
-        control = states.world.control(states.state, action)
-        kpis = states.world.step(states.state, control, np.random.default_rng(0)).kpis
-        spent = None if decision.spend_kpi is None else kpis[decision.spend_kpi]
-        return behaviour_of(agent, states, spent)
-
-    third = np.minimum(3 * states.step // world.horizon, 2)
-    names = np.array(["1st third", "2nd third", "3rd third"])
     return drift(
-        behaviour(champion),
-        behaviour(challenger),
-        segment=None if world.horizon == 1 else names[third],
+        shipped_behaviour(decision, champion, champion, states),
+        shipped_behaviour(decision, challenger, challenger, states),
+        segment=thirds(states),
         labels=None if logged is None else logged.actions,
         bounds=bounds,
     )
+
+
+def shipped_behaviour(
+    decision: Decision, agent: Agent, shipped: Policy, states: ReferenceStates
+) -> Behaviour:
+    """What an agent's distribution is in reference states, and what it ships there: `shipped`."""
+    action = shipped.act(
+        states.observation, np.random.default_rng(0), states.mask, deterministic=True
+    )
+    control = np.asarray(states.world.control(states.state, action))
+    kpis = states.world.step(states.state, control, np.random.default_rng(0)).kpis
+    spent = None if decision.spend_kpi is None else kpis[decision.spend_kpi]
+    found = behaviour_of(agent, states, spent)
+    if shipped is agent:
+        return found
+    if isinstance(found, Choices):
+        # Menus that do not begin with 0 are told apart by what the agent itself would take.
+        own = agent.act(
+            states.observation, np.random.default_rng(0), states.mask, deterministic=True
+        )
+        return replace(found, action=found.action + (action - own))
+    return replace(found, control=control.reshape(states.size))
+
+
+def thirds(states: ReferenceStates) -> Array | None:
+    """Which third of its episode each reference state lies in; None where episodes are one step."""
+    horizon = states.world.horizon
+    names = np.array(["1st third", "2nd third", "3rd third"])
+    return None if horizon == 1 else names[np.minimum(3 * states.step // horizon, 2)]

@@ -17,7 +17,7 @@ from ppo_marketing.cli.app import app as analysts_app
 from ppo_marketing.cli.exporting import export
 from ppo_marketing.cli.fair import fairness
 from ppo_marketing.cli.line import demo, run
-from ppo_marketing.cli.retraining import retrain, schedule
+from ppo_marketing.cli.retraining import regress, retrain, schedule
 from ppo_marketing.cli.search import compare, tune
 from ppo_marketing.cli.standing import jobs, overview
 from ppo_marketing.cli.serving import join, score, serve
@@ -60,6 +60,7 @@ for command in (
     join,
     retrain,
     schedule,
+    regress,
 ):
     app.command()(command)
 for release in (

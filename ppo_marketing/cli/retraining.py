@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ppo_marketing.cli.options import Json, account
-from ppo_marketing.cli.show import reporter, show
+from ppo_marketing.cli.options import ConfigFile, Json, account, config_from
+from ppo_marketing.cli.show import print_table, reporter, show
 
 if TYPE_CHECKING:
     from ppo_marketing.jobs.retraining import Job, Retrained
@@ -107,6 +107,41 @@ def schedule(
         {"folder": str(output), "files": list(written)},
         "\n".join([f"written to {output}:", *(f"  {name}" for name in written)]),
     )
+
+
+def regress(
+    old: Annotated[Path, typer.Argument(help="The run folder of what runs today.")],
+    new: Annotated[Path, typer.Argument(help="The run folder of what would run.")],
+    config_file: ConfigFile = None,
+    json: Json = False,
+) -> None:
+    """Show what a changed setting, reward, limit or guardrail changes; exit 5 beyond the bounds.
+
+    Bounds are `drift:` of --config, or of the new run.
+    """
+    from ppo_marketing import report_drift
+    from ppo_marketing.config import read_mapping
+    from ppo_marketing.jobs.regressing import regress as regressed
+    from ppo_marketing.jobs.regressing import require_within
+
+    bounds = None
+    if config_file is not None:
+        decision = read_mapping(new / "config.yaml")["decision"]
+        bounds = config_from(config_file, decision=decision).drift
+    found = regressed(old, new, bounds=bounds)
+    if json:
+        show(True, found.as_dict(), "")
+    else:
+        for line in found.told() or ["nothing was asked for otherwise"]:
+            typer.echo(line)
+        print_table(report_drift.drift_table(found.drift))
+        typer.echo(report_drift.flows(found.drift))
+        if found.of_shipped_alone:
+            typer.echo(
+                "an action no longer means what it meant: what reaches the market is compared, "
+                "and not how sure the policies are of it"
+            )
+    require_within(found)
 
 
 def _example(decision: str | None) -> None:

@@ -21,7 +21,7 @@ import pytest
 from ppo_marketing.audit_trail import read_trail
 from ppo_marketing.errors import AlreadyRunning, IntegrityError, PpoMarketingError, UserError
 from ppo_marketing.files import held_alone
-from ppo_marketing.jobs import retraining
+from ppo_marketing.jobs import releasing, retraining
 from ppo_marketing.jobs.release_book import Desk
 from ppo_marketing.jobs.releasing import approve
 from ppo_marketing.jobs.retraining import Retrained, retrain
@@ -274,11 +274,10 @@ def test_of_two_promotions_at_once_the_second_ends_and_trains_nothing_again(
 ) -> None:
     file = onward(champion_project, tmp_path / "project", retraining=ONE_SEED)
     job = job_of(file, LATER)
-    real_promote = retraining.promote
 
     def promote(*arguments: Any, **named: Any) -> Any:
         with held_alone(job.desk.trail.parent):
-            return real_promote(*arguments, **named)
+            return releasing.promote(*arguments, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retraining, "promote", promote)
