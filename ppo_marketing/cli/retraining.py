@@ -14,7 +14,7 @@ from ppo_marketing.cli.options import ConfigFile, Json, account, config_from
 from ppo_marketing.cli.show import print_table, reporter, show
 
 if TYPE_CHECKING:
-    from ppo_marketing.jobs.retraining import Job, Retrained
+    from ppo_marketing.jobs.retraining_job import Job, Retrained
 
 ProjectFile = Annotated[Path, typer.Argument(help="The project file (YAML).", metavar="PROJECT")]
 
@@ -64,13 +64,14 @@ def retrain(
         said = f"{found['hours']:.1f} hours ago: {found['outcome']}"
         show(json, found, f"the last retraining of {loaded.name} ended {said}")
         return
-    from ppo_marketing.jobs import retraining
+    from ppo_marketing.jobs.retraining import retrain as retrained
+    from ppo_marketing.jobs.retraining_job import Job
 
-    job = retraining.Job(loaded, account(), lambda: datetime.now(UTC), reporter())
+    job = Job(loaded, account(), lambda: datetime.now(UTC), reporter())
     if watch is not None:
         _watch(job, watch, once, json)
         return
-    _show(retraining.retrain(job), json)
+    _show(retrained(job), json)
 
 
 def schedule(
@@ -84,8 +85,7 @@ def schedule(
     json: Json = False,
 ) -> None:
     """Write a systemd timer, a cron line, a Kubernetes CronJob and an Airflow DAG that retrain."""
-    from ppo_marketing.files import made
-    from ppo_marketing.ppo.checkpoint import write_atomically
+    from ppo_marketing.files import made, write_atomically
     from ppo_marketing.retraining.project import load_project
     from ppo_marketing.retraining.schedules import Schedule, files
 
@@ -146,7 +146,7 @@ def regress(
 
 def _example(decision: str | None) -> None:
     from envs import decision_names
-    from ppo_marketing.jobs import decision_named
+    from ppo_marketing.jobs.logs import decision_named
     from ppo_marketing.retraining.project import example
 
     card = decision_named(decision or decision_names()[0])

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from envs.core.log import LogTable
 from ppo_marketing.errors import IntegrityError, UserError
+from ppo_marketing.files import write_atomically
 from ppo_marketing.jobs.alerts import tell
 from ppo_marketing.jobs.folder import write_json
 from ppo_marketing.jobs.logs import Prepared
 from ppo_marketing.jobs.retraining_record import Record
-from ppo_marketing.ppo.checkpoint import write_atomically
 from ppo_marketing.retraining.data_gate import (
     DataRules,
     checked,

@@ -18,12 +18,12 @@ from ppo_marketing.jobs.incumbents import Incumbent, fitted
 from ppo_marketing.jobs.training import keep_policy
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.ppo.anchor import KLAnchor
 from ppo_marketing.ppo.run import TrainingRow
 from ppo_marketing.ppo.signals import stop_on_signals
 from ppo_marketing.progress import Reporter
 from ppo_marketing.reference_states import ReferenceStates, behaviour_of, reference_states
 from ppo_marketing.retraining.bounded import Bounded, brought_back
+from ppo_marketing.retraining.project import AnchorSection
 from ppo_marketing.tracking import Run
 
 
@@ -50,7 +50,7 @@ def lesson_of(
     settings: Any,
     config: RunConfig,
     champion: Incumbent | None,
-    anchor: KLAnchor,
+    anchor: AnchorSection,
 ) -> Lesson:
     """From the champion, under its settings and anchored to it; else from the rule.
 
@@ -169,10 +169,10 @@ def _untrained(
     return pipeline.untrained(calibration.history_world(settings), ppo, config.seed)
 
 
-def _anchored_config(config: RunConfig, anchor: KLAnchor) -> RunConfig:
+def _anchored_config(config: RunConfig, anchor: AnchorSection) -> RunConfig:
     """The configuration with its training held to where it starts, unless it says how itself."""
     if config.training.ppo.get("anchor") is not None:
         return config
-    ppo = {**config.training.ppo, "anchor": vars(anchor)}
+    ppo = {**config.training.ppo, "anchor": anchor.model_dump()}
     training = config.training.model_copy(update={"ppo": ppo})
     return config.model_copy(update={"training": training})

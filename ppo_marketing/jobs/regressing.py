@@ -203,8 +203,10 @@ def _actions_mean_the_same(old: ReferenceStates, new: ReferenceStates) -> bool:
     rng = np.random.default_rng(0)
     space.seed(int(rng.integers(2**31)))
     action = np.stack([space.sample() for _ in range(old.size)])
-    controls = [np.asarray(states.world.control(states.state, action)) for states in (old, new)]
-    return controls[0].shape == controls[1].shape and bool(np.allclose(*controls))
+    before, after = (
+        np.asarray(states.world.control(states.state, action)) for states in (old, new)
+    )
+    return before.shape == after.shape and bool(np.allclose(before, after))
 
 
 def _of_what_ships(behaviour: Behaviour) -> Behaviour:

@@ -30,7 +30,8 @@ from ppo_marketing.jobs.alerts import tell, told
 from ppo_marketing.jobs.examining import last_profile, shift_against
 from ppo_marketing.jobs.folder import write_json
 from ppo_marketing.jobs.logs import cache_of, decision_named
-from ppo_marketing.jobs.retraining import Job, retrained
+from ppo_marketing.jobs.retraining import retrained
+from ppo_marketing.jobs.retraining_job import Job
 from ppo_marketing.jobs.retraining_record import Record
 from ppo_marketing.ppo.signals import StopSignal, stop_on_signals
 from ppo_marketing.retraining.profile import profile_of

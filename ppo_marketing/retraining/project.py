@@ -25,7 +25,6 @@ from pydantic import (
 
 from ppo_marketing.config import RunConfig, config_of, problems_of, read_mapping
 from ppo_marketing.errors import UserError
-from ppo_marketing.ppo.anchor import KLAnchor
 from ppo_marketing.retraining.data_gate import DataRules
 from ppo_marketing.retraining.shift import ShiftBounds
 
@@ -38,6 +37,14 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class AnchorSection(_Section):
+    """A price on leaving the champion (`training.ppo.anchor`, docs/training.md)."""
+
+    coefficient: PositiveFloat = 0.1
+    target_kl: PositiveFloat | None = 0.03
+    """Nats a decision that training may end away from it; null keeps the price as it is."""
+
+
 class RetrainingSection(_Section):
     """How a challenger is trained, and what it must show against the champion."""
 
@@ -47,7 +54,7 @@ class RetrainingSection(_Section):
     """Trainings, of which fresh episodes choose one: luck of a single seed is then told apart."""
     from_champion: bool = True
     """Start from the champion and hold on to it; false: start from the rule, as the first time."""
-    anchor: KLAnchor = KLAnchor(coefficient=0.1, target_kl=0.03)
+    anchor: AnchorSection = AnchorSection()
     """The price on leaving the champion, unless training.ppo.anchor names one."""
     most_kl: PositiveFloat = 0.08
     """Nats a decision that a challenger may end away from the champion, by the bound of `drift`.
@@ -229,7 +236,7 @@ def _named(path: Path | None, base: Path) -> str | None:
 
 
 def _names() -> set[str]:
-    sections = (_File, RetrainingSection, ExportSection, AlertsSection)
+    sections = (_File, RetrainingSection, AnchorSection, ExportSection, AlertsSection)
     return {name for section in sections for name in section.model_fields}
 
 

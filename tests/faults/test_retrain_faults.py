@@ -21,10 +21,11 @@ import pytest
 from ppo_marketing.audit_trail import read_trail
 from ppo_marketing.errors import AlreadyRunning, IntegrityError, PpoMarketingError, UserError
 from ppo_marketing.files import held_alone
-from ppo_marketing.jobs import releasing, retraining
+from ppo_marketing.jobs import concluding, releasing
 from ppo_marketing.jobs.release_book import Desk
 from ppo_marketing.jobs.releasing import approve
-from ppo_marketing.jobs.retraining import Retrained, retrain
+from ppo_marketing.jobs.retraining import retrain
+from ppo_marketing.jobs.retraining_job import Retrained
 from ppo_marketing.jobs.retraining_record import Record
 from ppo_marketing.retraining.decisions import Outcome
 from ppo_marketing.tracking import open_tracker
@@ -280,7 +281,7 @@ def test_of_two_promotions_at_once_the_second_ends_and_trains_nothing_again(
             return releasing.promote(*arguments, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retraining, "promote", promote)
+        patch.setattr(concluding, "promote", promote)
         with pytest.raises(AlreadyRunning) as refused:
             retrain(job)
     assert refused.value.exit_code == 75

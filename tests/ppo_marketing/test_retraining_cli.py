@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from ppo_marketing.cli import app
 from ppo_marketing.errors import UserError
 from ppo_marketing.jobs.alerts import Silence
-from ppo_marketing.jobs.retraining import Retrained
+from ppo_marketing.jobs.retraining_job import Retrained
 from ppo_marketing.retraining.decisions import Outcome
 from ppo_marketing.retraining.project import load_project
 from tests.support.retraining import project_in, supported

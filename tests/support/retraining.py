@@ -22,7 +22,8 @@ from ppo_marketing.gate import Audit
 from ppo_marketing.jobs.alerts import ALERTS
 from ppo_marketing.jobs.release_book import Desk
 from ppo_marketing.jobs.released import champion_of
-from ppo_marketing.jobs.retraining import Job, retrain
+from ppo_marketing.jobs.retraining import retrain
+from ppo_marketing.jobs.retraining_job import Job
 from ppo_marketing.progress import SilentReporter
 from ppo_marketing.retraining.decisions import Outcome
 from ppo_marketing.retraining.project import load_project

@@ -19,7 +19,8 @@ from ppo_marketing.files import held_alone
 from ppo_marketing.jobs.release_book import Desk
 from ppo_marketing.jobs.released import champion_of
 from ppo_marketing.jobs.releasing import approve
-from ppo_marketing.jobs.retraining import Retrained, retrain
+from ppo_marketing.jobs.retraining import retrain
+from ppo_marketing.jobs.retraining_job import Retrained
 from ppo_marketing.jobs.retraining_record import Record
 from ppo_marketing.ppo.checkpoint import load_policy
 from ppo_marketing.retraining.decisions import Outcome
