@@ -250,7 +250,7 @@ _EXAMPLE = """\
 run:                          # what `ppo-marketing run` takes
   decision: {decision}
   project: .                  # data/ and mlruns/ are made here
-  # log: {{path: logs/log.parquet}}   # none: the built-in sample
+  log: {{days: 42}}             # the built-in sample; yours: {{path: logs/log.parquet}}
   training: {{total_steps: 200000}}
   # gate, guardrails, drift, environment ... as in a run's own file
   release: {{four_eyes: false}}

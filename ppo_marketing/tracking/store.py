@@ -184,6 +184,11 @@ def explained(error: Exception, store: str) -> PpoMarketingError | None:
             f"the run could not be written to {store}: the disk is full or failing ({text[:200]}). "
             "Free some space and try again; what was recorded before is kept"
         )
+    if isinstance(error, ModuleNotFoundError):
+        return UserError(
+            f"{store} needs the Python package {error.name}: install it. For PostgreSQL install "
+            "psycopg2-binary and write the address as postgresql+psycopg2://..."
+        )
     if "not a database" in text or "malformed" in text:
         return IntegrityError(
             f"{store} is damaged or is not an MLflow database. Restore it from a copy, or move it "

@@ -148,6 +148,7 @@ def test_a_place_where_no_folder_can_be_made_is_refused(tmp_path: Path) -> None:
     [
         (LOCKED, AlreadyRunning, "try again"),
         (sqlite3.OperationalError("database or disk is full"), PpoMarketingError, "Free some"),
+        (ModuleNotFoundError("no driver", name="psycopg"), UserError, "install psycopg2-binary"),
         (OSError(errno.ENOSPC, "No space left on device"), PpoMarketingError, "Free some"),
         (sqlite3.OperationalError("attempt to write a readonly database"), UserError, "right to"),
         (sqlite3.OperationalError("unable to open database file"), UserError, "right to"),
