@@ -46,7 +46,12 @@ def examined(project: Project, prepared: Prepared, record: Record, now: datetime
     require_sound(checks, prepared.log.source)
     require_no_alert(project, shift, prepared.log.source)
     write_atomically(record.folder / PROFILE, current.to_bytes())
-    record.finish("examined", last=current.facts.last, shift=shift.shift.word)
+    record.finish(
+        "examined",
+        last=current.facts.last,
+        shift=shift.shift.word,
+        cached=str(prepared.log.path.resolve()),
+    )
     write_atomically(project.folder / LATEST, record.folder.name.encode())
 
 

@@ -96,18 +96,27 @@ class Record:
 def prune(runs: Path, keep: int, needed: Iterable[Path]) -> list[Path]:
     """Remove finished runs beyond the `keep` newest, but none of `needed`; return what went.
 
-    What a kill left of an earlier removal, a folder without a record, goes as well.
+    The logs that only they had read go from the cache with them, and what a kill left of an earlier
+    removal, a folder without a record.
     """
     kept = {path.resolve() for path in needed}
     finished, remains = [], []
+    cached: dict[Path, str | None] = {}
     for folder in (path for path in runs.iterdir() if path.is_dir()):
         if not (folder / FILE).exists():
             remains.append(folder)
-        elif (ending := read_json(folder / FILE)["ending"]) is not None:
-            finished.append((ending["time"], folder))
+            continue
+        values = read_json(folder / FILE)
+        cached[folder] = values["stages"].get("examined", {}).get("cached")
+        if values["ending"] is not None:
+            finished.append((values["ending"]["time"], folder))
     old = [folder for _, folder in sorted(finished, reverse=True)[keep:]]
     gone = [folder for folder in (*old, *remains) if folder.resolve() not in kept]
+    still_used = {log for folder, log in cached.items() if folder not in gone}
     for folder in gone:
+        log = cached.get(folder)
+        if log is not None and log not in still_used:
+            Path(log).unlink(missing_ok=True)
         (folder / FILE).unlink(missing_ok=True)
         shutil.rmtree(folder)
     return gone

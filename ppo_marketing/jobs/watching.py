@@ -188,6 +188,7 @@ def _looked_at(job: Job, path: Path, sha256: str, known: list[Taken]) -> Taken:
     except UserError as error:
         return _about(job, path, sha256, Fate.CORRUPT, said=str(error))
     shift = shift_against(project, log, last_profile(project) or profile_of(base, ""))
+    log.path.unlink(missing_ok=True)  # from the cache: its rows are in our keeping
     about = {"shift": shift.shift.word}
     if shift.shift is Shift.ALERT and project.shift.alert_stops:
         return _about(job, path, sha256, Fate.SHIFTED, said="; ".join(shift.told()), **about)

@@ -224,5 +224,6 @@ def test_old_runs_are_let_go_but_not_those_that_a_rollback_goes_back_to(
     assert kept[0].folder.name not in runs, "kept by nobody"
     assert {kept[1].folder.name, second[1].folder.name} <= runs
     assert len(runs) == 3, "both champions and the newest"
+    assert len(list((file.parent / "data" / "cache").glob("*.parquet"))) == 2, "a log is kept once"
     assert not list(kept[1].folder.rglob("checkpoint.pt"))
     load_policy(kept[1].folder / "policy")

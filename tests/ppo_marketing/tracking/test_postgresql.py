@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from gymnasium import spaces
@@ -44,11 +43,10 @@ class Server:
             shutil.chown(folder, self.owner, self.owner)
 
     def call(self, program: str, *arguments: str, text: str | None = None) -> str:
-        who: dict[str, Any] = {} if self.owner is None else {"user": self.owner}
         done = subprocess.run(
             [str(self.binaries / program), *arguments],
             capture_output=True, text=True, input=text, timeout=DEADLINE_S, cwd=self.folder,
-            env={"LC_ALL": "C", "HOME": str(self.folder)}, **who,
+            env={"LC_ALL": "C", "HOME": str(self.folder)}, user=self.owner,
         )  # fmt: skip
         assert done.returncode == 0, f"{program}: {done.stdout}\n{done.stderr}"
         return done.stdout
