@@ -11,11 +11,11 @@ export OMP_WAIT_POLICY ?= passive
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version) if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,content]'
 	touch $@
 
 .venv/.bench: .venv/.installed  # peers that benchmarks compare with; nothing that ships needs them
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,content,bench]'
 	touch $@
 
 demo: .venv/.installed  ## the whole line on the built-in sample

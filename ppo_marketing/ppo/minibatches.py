@@ -27,7 +27,11 @@ class Held:
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """The rollout as rows [n, ...] ready for training: normalised, artefacts left out."""
+    """The rollout as rows ready for training: steps [n], artefacts left out; or sequences [n, T].
+
+    A sequence is one row, since its elements are evaluated together; `valid` [n, T] then tells
+    experience from padding, and every mean is over experience alone.
+    """
 
     inputs: Tensor
     action: Tensor
@@ -37,6 +41,7 @@ class TrainingRows:
     advantage: Tensor
     target: Tensor  # the return estimate that the critic is fitted to
     value_old: Tensor
+    valid: Tensor | None = None  # None: every element is experience
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -52,7 +57,12 @@ class TrainingRows:
             self.advantage[index],
             self.target[index],
             self.value_old[index],
+            None if self.valid is None else self.valid[index],
         )
+
+    def experienced(self, elements: Tensor) -> Tensor:
+        """Return the elements that are experience, of a tensor shaped like `advantage`."""
+        return elements if self.valid is None else elements[self.valid]
 
 
 class Measured(NamedTuple):

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ppo_marketing.ppo.adam import Adam
-from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.config import PPOConfig
+from ppo_marketing.ppo.learner import Learner
 from ppo_marketing.ppo.losses import k3, normalised_advantage, value_loss
 from ppo_marketing.ppo.minibatches import (
     Held,
@@ -23,7 +23,7 @@ from ppo_marketing.ppo.trust_region import TrustRegion
 
 
 def run_passes(
-    agent: Agent,
+    agent: Learner,
     optimizer: Adam,
     rows: TrainingRows,
     permutations: list[np.ndarray],
@@ -66,12 +66,12 @@ def run_passes(
     return Passes(first, measured, epochs)
 
 
-def _evaluate(agent: Agent, batch: TrainingRows) -> tuple[Tensor, Tensor]:
+def _evaluate(agent: Learner, batch: TrainingRows) -> tuple[Tensor, Tensor]:
     return agent.evaluate(batch.inputs, batch.action, batch.allowed)
 
 
 def minibatch_gradient(
-    agent: Agent,
+    agent: Learner,
     optimizer: Adam,
     batch: TrainingRows,
     region: TrustRegion,
@@ -79,16 +79,18 @@ def minibatch_gradient(
     held: Held | None,
 ) -> Measured:
     """Put the clipped gradient of one minibatch's loss into the optimizer's buffer."""
-    log_prob_new, entropy = _evaluate(agent, batch)
-    log_ratio = log_prob_new - batch.log_prob_old
+    log_prob_new, entropy = map(batch.experienced, _evaluate(agent, batch))
+    log_prob_old = batch.experienced(batch.log_prob_old)
+    log_ratio = log_prob_new - log_prob_old
     kl = k3(log_ratio)
-    advantage = batch.advantage
+    advantage = batch.experienced(batch.advantage)
     if config.normalise_advantages:
         advantage = normalised_advantage(advantage)
-    policy_term = region.loss(log_ratio, kl, advantage, batch.log_prob_old).mean()
-    value_term = value_loss(
-        agent.values(batch.inputs), batch.target, batch.value_old, clip=config.value_clip
+    policy_term = region.loss(log_ratio, kl, advantage, log_prob_old).mean()
+    value, target, value_old = map(
+        batch.experienced, (agent.values(batch.inputs), batch.target, batch.value_old)
     )
+    value_term = value_loss(value, target, value_old, clip=config.value_clip)
     entropy_term = entropy.mean()
     loss = (
         policy_term
@@ -97,12 +99,14 @@ def minibatch_gradient(
     )
     anchor_kl = loss.new_zeros(())
     if held is not None and batch.log_prob_reference is not None:
-        anchor_kl = held.anchor.distance(log_prob_new, batch.log_prob_reference).mean()
+        anchor_kl = held.anchor.distance(
+            log_prob_new, batch.experienced(batch.log_prob_reference)
+        ).mean()
         loss = loss + held.anchor.coefficient * anchor_kl
     optimizer.zero_gradients()
     torch.autograd.backward(loss)
     with torch.no_grad():
-        outside = region.outside(log_ratio, batch.log_prob_old)
+        outside = region.outside(log_ratio, log_prob_old)
         measured = Measured(
             policy_loss=float(policy_term),
             value_loss=float(value_term),

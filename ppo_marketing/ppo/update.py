@@ -16,6 +16,7 @@ from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.fused import engine as fused
 from ppo_marketing.ppo.fused.crew import Crew
+from ppo_marketing.ppo.learner import Learner
 from ppo_marketing.ppo.losses import explained_variance
 from ppo_marketing.ppo.minibatches import Held, Measured, TrainingRows
 from ppo_marketing.ppo.rollout import Rollout
@@ -66,13 +67,36 @@ def ppo_update(
         UserError: no row of the rollout is experience, or the engine cannot do what is asked.
     """
     rows = _training_rows(agent, rollout, config, reward_factor, held)
+    return improve(agent, optimizer, rows, region, config, rng=rng, held=held, crew=crew)
+
+
+def improve(
+    learner: Learner,
+    optimizer: Adam,
+    rows: TrainingRows,
+    region: TrustRegion,
+    config: PPOConfig,
+    *,
+    rng: np.random.Generator,
+    held: Held | None = None,
+    crew: Crew | None = None,
+) -> UpdateStats:
+    """Do `ppo_update` on rows that are made already: of steps, or of sequences of tokens.
+
+    Raises:
+        TrainingDiverged: the loss or its gradient is not finite; that step was not taken.
+        UserError: the engine cannot do what is asked.
+    """
     permutations = [rng.permutation(len(rows)) for _ in range(config.epochs)]
-    if engine_for(agent, region, config.engine) == "fused":
+    engine = engine_for(learner, region, config.engine)
+    if isinstance(learner, Agent) and engine == "fused":
         passes = fused.run_passes(
-            agent, optimizer, rows, permutations, region, config, held, crew or Crew([1])
+            learner, optimizer, rows, permutations, region, config, held, crew or Crew([1])
         )
     else:
-        passes = torch_engine.run_passes(agent, optimizer, rows, permutations, region, config, held)
+        passes = torch_engine.run_passes(
+            learner, optimizer, rows, permutations, region, config, held
+        )
     means = Measured(*np.mean(passes.last_epoch, axis=0).tolist())
     return UpdateStats(
         policy_loss=means.policy_loss,
@@ -81,7 +105,9 @@ def ppo_update(
         kl=means.kl,
         anchor_kl=None if held is None else means.anchor_kl,
         clip_fraction=means.clip_fraction,
-        explained_variance=explained_variance(rows.value_old, rows.target),
+        explained_variance=explained_variance(
+            rows.experienced(rows.value_old), rows.experienced(rows.target)
+        ),
         gradient_norm=means.gradient_norm,
         first_ratio_deviation=passes.first.ratio_deviation,
         epochs=passes.epochs,
@@ -133,7 +159,7 @@ def _training_rows(
 
 
 def engine_for(
-    agent: Agent, region: TrustRegion, asked: Literal["auto", "torch", "fused"]
+    learner: Learner, region: TrustRegion, asked: Literal["auto", "torch", "fused"]
 ) -> Literal["torch", "fused"]:
     """Return which engine does an update: the fused one wherever it can and may.
 
@@ -142,7 +168,9 @@ def engine_for(
     """
     if asked == "torch":
         return "torch"
-    obstacle = fused.obstacle(agent, region)
+    obstacle: str | None = "the policy is not one of this package's perceptrons"
+    if isinstance(learner, Agent):
+        obstacle = fused.obstacle(learner, region)
     if obstacle is None:
         return "fused"
     if asked == "fused":

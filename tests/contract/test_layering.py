@@ -55,6 +55,8 @@ def test_siblings_never_import_each_other(name: str) -> None:
         ("starlette", ("ppo_marketing/serve/",)),
         ("uvicorn", ("ppo_marketing/serve/",)),
         ("prometheus_client", ("ppo_marketing/serve/",)),
+        ("transformers", ("ppo_marketing/content/",)),
+        ("tokenizers", ("ppo_marketing/content/",)),
     ],
 )
 def test_heavy_libraries_have_one_importer(library: str, owners: tuple[str, ...]) -> None:
