@@ -1,0 +1,1 @@
+"""A brand's rules: what is worth saying, and what may never be said."""
