@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import typer
 
-from ppo_marketing.cli import experiment, releases
 from ppo_marketing.cli.app import app as analysts_app
+from ppo_marketing.cli import content, experiment, releases
 from ppo_marketing.cli.exporting import export
 from ppo_marketing.cli.fair import fairness
 from ppo_marketing.cli.line import demo, run
@@ -74,6 +74,7 @@ for release in (
 app.command("app")(analysts_app)
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(releases.audit, name="audit")
+app.add_typer(content.app, name="content")
 
 STOPPED = "stopped; what had been saved is kept, and the same command goes on from it"
 

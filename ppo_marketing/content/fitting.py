@@ -71,6 +71,11 @@ class Fit:
         return len(self.losses)
 
     @property
+    def total(self) -> int:
+        """Passes to make."""
+        return self._settings.epochs
+
+    @property
     def finished(self) -> bool:
         """Whether every pass is made."""
         return self.epochs >= self._settings.epochs

@@ -187,8 +187,10 @@ def _transformers() -> Any:
     return transformers
 
 
-def tiny_gpt2(vocabulary: Sequence[str], *, width: int, layers: int, room: int, seed: int) -> Any:
-    """Return a GPT-2 of random weights and a word-level tokenizer, as one `LanguageModel`.
+def tiny_gpt2(
+    vocabulary: Sequence[str], *, width: int, layers: int, room: int, seed: int
+) -> LanguageModel:
+    """Return a GPT-2 of random weights with a word-level tokenizer.
 
     The vocabulary is followed by <unk> and <eos>; words are what white space separates.
     """

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ppo_marketing.content.plain import in_words
 from ppo_marketing.content.rules.contradictions import contradictions
 from ppo_marketing.content.rules.terms import Own, Preference, Scorer, Term
 from ppo_marketing.errors import UserError
@@ -112,7 +113,7 @@ def brand_from(content: Any, folder: Path, name: str = "reward.yaml") -> Brand:
     try:
         terms = _File.model_validate(content).terms
     except ValidationError as error:
-        listed = "\n".join(f"  {_in_words(problem)}" for problem in error.errors(include_url=False))
+        listed = "\n".join(f"  {in_words(problem)}" for problem in error.errors(include_url=False))
         raise UserError(f"the rules {name} cannot be used:\n{listed}") from error
     problems = contradictions(terms)
     own: dict[str, Scorer] = {}
@@ -144,16 +145,3 @@ def _function(named: str, folder: Path) -> Scorer:
         raise UserError(f"own: {path} has no function {name}(text, prompt)")
     scorer: Scorer = function
     return scorer
-
-
-def _in_words(problem: Any) -> str:
-    # A union's own tag is part of the place and says the term's kind.
-    place = ".".join(str(part) for part in problem["loc"]) or "the file"
-    said = {
-        "extra_forbidden": "there is no such setting of this kind",
-        "missing": "it must be given",
-        "union_tag_invalid": "there is no such kind; " + problem["msg"],
-        "union_tag_not_found": "every term needs its kind",
-        "model_type": "it must be a mapping that begins with `terms:`",
-    }.get(problem["type"], problem["msg"])
-    return f"{place}: {said}"

@@ -8,13 +8,13 @@ from typing import Any
 from ppo_marketing.content.rules import gsm
 from ppo_marketing.content.rules.terms import (
     Banned,
+    Bounded,
     Channel,
     Disclaimer,
     Length,
     Preference,
     Required,
     Similarity,
-    _Bounded,
 )
 from ppo_marketing.content.rules.wording import holds
 
@@ -38,7 +38,7 @@ def _idle(terms: Sequence[Any]) -> list[str]:
                 said.append(
                     f"preference: a penalty belongs to combine: uncertainty, not {term.combine}"
                 )
-        if isinstance(term, _Bounded) and term.hard and term.at_least is term.at_most is None:
+        if isinstance(term, Bounded) and term.hard and term.at_least is term.at_most is None:
             said.append(f"{term.kind}: is hard and has no bound; give at_least or at_most")
         if isinstance(term, Length) and term.at_least is term.at_most is None and not term.hard:
             said.append("length: has no bound, so its weight would do nothing")
@@ -51,7 +51,7 @@ def _empty_bounds(terms: Sequence[Any]) -> list[str]:
     said = [
         f"{term.kind}: at_least {term.at_least:g} is above at_most {term.at_most:g}"
         for term in terms
-        if isinstance(term, _Bounded)
+        if isinstance(term, Bounded)
         and term.at_least is not None
         and term.at_most is not None
         and term.at_least > term.at_most

@@ -82,8 +82,10 @@ class Disclaimer(_Term):
         return f"says {_quoted(said)} without {self.text!r}"
 
 
-class _Bounded(_Term):
+class Bounded(_Term):
     """A term that is a measurement with bounds."""
+
+    kind: str
 
     at_least: FiniteFloat | None = None
     at_most: FiniteFloat | None = None
@@ -112,7 +114,7 @@ class _Bounded(_Term):
         return f"{x:.3g}"
 
 
-class ReadingLevel(_Bounded):
+class ReadingLevel(Bounded):
     """The Flesch-Kincaid grade, in school years; for English."""
 
     kind: Literal["reading_level"]
@@ -125,7 +127,7 @@ class ReadingLevel(_Bounded):
         return f"of reading grade {x:.1f}"
 
 
-class Length(_Bounded):
+class Length(Bounded):
     """How long a text is."""
 
     kind: Literal["length"]
@@ -139,7 +141,7 @@ class Length(_Bounded):
         return f"{x:.0f} {self.unit} long"
 
 
-class Tone(_Bounded):
+class Tone(Bounded):
     """The mean weight of a text's words in a lexicon; words that are not in it weigh nothing."""
 
     kind: Literal["tone"]
@@ -159,7 +161,7 @@ class Tone(_Bounded):
         return f"of tone {x:.2f}"
 
 
-class Similarity(_Bounded):
+class Similarity(Bounded):
     """Likeness to the nearest approved text: the cosine of words and pairs of words."""
 
     kind: Literal["similarity"]

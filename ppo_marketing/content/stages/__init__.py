@@ -1,0 +1,1 @@
+"""The stages of aligning a model, each a folder that an interrupted command goes on in."""

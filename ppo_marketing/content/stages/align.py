@@ -1,0 +1,220 @@
+"""`content ppo`: align a model, keep the update that held-out scores like best, say what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ppo_marketing.content.alignment import (
+    Alignment,
+    AlignmentConfig,
+    draw,
+    start_alignment,
+    step,
+)
+from ppo_marketing.content.hacking import signs, text_statistics
+from ppo_marketing.content.kl import k3
+from ppo_marketing.content.language import measured
+from ppo_marketing.content.models import LanguageModel, load_language_model
+from ppo_marketing.content.overoptimisation import gao_fit, held_out_peak
+from ppo_marketing.content.rules.brand import read_brand
+from ppo_marketing.content.rules.terms import Preference
+from ppo_marketing.content.scoring import BrandReward, brand_reward, load_members
+from ppo_marketing.content.stages.files import file_sha256, folder_sha256, read_prompts
+from ppo_marketing.content.stages.folder import Stage, stage_folder, write_json
+from ppo_marketing.content.tokens import Sequences
+from ppo_marketing.ppo.signals import stop_on_signals
+from ppo_marketing.ppo.threads import single_threaded
+from ppo_marketing.progress import Reporter
+
+JUDGE_EVERY = 5
+JUDGED_TEXTS = 512
+Judge = Callable[[Sequences, Sequence[str], Sequence[str]], float]
+
+
+def ppo(
+    model: Path,
+    prompts: Path,
+    output: Path,
+    config: AlignmentConfig,
+    *,
+    rules: Path | None,
+    models: Path | None,
+    how: Preference | None,
+    held_out: Path | None,
+    patience: int | None,
+    seed: int,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """Align a model to a brand; the result lies in `output/model`.
+
+    With `held_out`, reward models fitted to other pairs judge fresh texts every few updates; the
+    best update by them is kept, and training ends `patience` judgements after it.
+
+    Raises:
+        UserError: an input cannot be used.
+        Interrupted: a stop was asked for; the same command goes on.
+    """
+    language = load_language_model(model)
+    asked = read_prompts(prompts)
+    brand = None if rules is None else read_brand(rules)
+    reward = brand_reward(brand, Path() if rules is None else rules.parent, models, how)
+    judge = None if held_out is None else _judge_of(held_out)
+    inputs = {
+        "model": folder_sha256(model),
+        "prompts": file_sha256(prompts),
+        "rules": None if rules is None else file_sha256(rules),
+        "reward": None if models is None else folder_sha256(models),
+        "how": None if how is None else how.model_dump(),
+        "held_out": None if held_out is None else folder_sha256(held_out),
+        "config": asdict(config),
+        "patience": patience,
+        "seed": seed,
+    }
+    with stage_folder(output, "ppo", inputs) as stage, single_threaded():
+        if stage.result is not None:
+            return stage.result
+        first = reward.members[0] if reward.members else None
+        run = start_alignment(language, first, asked, config, np.random.default_rng(seed))
+        best = _align(stage, run, asked, reward, judge, patience, reporter)
+        run.values.copy_(best["values"])
+        language.save(output / "model")
+        result = _result(run, asked, reward, best, seed)
+        write_json(output / "history.json", {"updates": [asdict(row) for row in run.history]})
+        return stage.finish(result)
+
+
+def _align(
+    stage: Stage,
+    run: Alignment,
+    prompts: Sequence[str],
+    reward: BrandReward,
+    judge: Judge | None,
+    patience: int | None,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """Take the updates that are left; return the update to keep and what was judged."""
+    judged: list[dict[str, float]] = []
+    kept: dict[str, Any] = {"update": 0, "values": run.values.clone()}
+    saved = stage.resume()
+    if saved is not None:
+        run.load(saved["run"])
+        judged = list(saved["judged"])
+        kept = {"update": saved["kept"], "values": torch.from_numpy(saved["values"])}
+    total = run.config.updates
+    with reporter.stage("aligning with PPO", total) as shown, stop_on_signals() as stop:
+        while len(run.history) < total:
+            row = step(run, prompts, reward)
+            last = row.update == total
+            if judge is not None and (last or row.update % JUDGE_EVERY == 0):
+                judged.append({"update": row.update, **_held_out(run, prompts, judge)})
+                best, enough = held_out_peak([one["score"] for one in judged], patience)
+                if best == len(judged) - 1:
+                    kept = {"update": row.update, "values": run.values.clone()}
+                last = last or enough
+            elif judge is None:
+                kept = {"update": row.update, "values": run.values}
+            shown.reach(row.update, f"score {row.score:.2f}, {row.kl:.1f} nats")
+            if last or stop.number is not None or row.update % JUDGE_EVERY == 0:
+                stage.save(
+                    {
+                        "run": run.state(),
+                        "judged": judged,
+                        "kept": kept["update"],
+                        "values": kept["values"].numpy(),
+                    }
+                )
+            stage.heed(stop)
+            if last:
+                break
+    return {**kept, "values": kept["values"].clone(), "judged": judged}
+
+
+def _judge_of(folder: Path) -> Judge:
+    members = load_members(folder)
+
+    def judge(rows: Sequences, texts: Sequence[str], prompts: Sequence[str]) -> float:
+        return float(np.mean([member.scored(rows).mean() for member in members]))
+
+    return judge
+
+
+def _held_out(run: Alignment, prompts: Sequence[str], judge: Judge) -> dict[str, float]:
+    """The held-out score of fresh texts, drawn with a generator of their own, and their KL."""
+    rng = np.random.default_rng([len(run.history), 7])
+    rows, texts, asked = drawn(run.language, run.agent.policy, prompts, run.config, rng)
+    return {"score": judge(rows, texts, asked), "kl": distance(run, rows)}
+
+
+def drawn(
+    language: LanguageModel,
+    model: Any,
+    prompts: Sequence[str],
+    config: AlignmentConfig,
+    rng: np.random.Generator,
+    n: int = JUDGED_TEXTS,
+) -> tuple[Sequences, list[str], list[str]]:
+    """Return n texts of a model for prompts drawn with replacement: rows, texts, prompts."""
+    asked = [prompts[place] for place in rng.integers(0, len(prompts), n)]
+    rows = draw(language, model, asked, config, rng)
+    return rows, language.texts(rows), asked
+
+
+def distance(run: Alignment, rows: Sequences) -> float:
+    """Return the KL to the reference of texts drawn from the policy, nats a text, by k3."""
+    policy, _ = measured(run.agent.policy, rows, run.config.temperature)
+    reference, _ = measured(run.reference, rows, run.config.temperature)
+    return float(k3((reference - policy)[rows.valid]).sum() / len(rows))
+
+
+def _result(
+    run: Alignment,
+    prompts: Sequence[str],
+    reward: BrandReward,
+    best: dict[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """What the kept model does beside its reference, on fresh texts."""
+    ends = {}
+    for name, model in (("reference", run.reference), ("aligned", run.agent.policy)):
+        rng = np.random.default_rng([seed, 8])
+        ends[name] = (*drawn(run.language, model, prompts, run.config, rng), model)
+    statistics = {name: _statistics(run, reward, rows, texts, model) for
+                  name, (rows, texts, _, model) in ends.items()}  # fmt: skip
+    audit = signs(statistics["reference"], statistics["aligned"])
+    scores = {name: float(reward(*one[:3]).mean()) for name, one in ends.items()}
+    last = run.history[-8:]
+    return {
+        "kept_update": best["update"],
+        "updates": len(run.history),
+        "kl_nats": distance(run, ends["aligned"][0]),
+        "kl_of_the_last_updates": float(np.mean([row.kl for row in last])),
+        "coefficient": run.kl.coefficient,
+        "score": scores,
+        "held_out": best["judged"],
+        "gao_form": gao_of([(one["kl"], one["score"]) for one in best["judged"]]),
+        "audit": [asdict(sign) for sign in audit],
+    }
+
+
+def gao_of(points: Sequence[tuple[float, float]]) -> dict[str, Any] | None:
+    """Return the fitted form of (KL, score over the reference) points; None of fewer than four."""
+    if len({kl for kl, _ in points}) < 4:
+        return None
+    kl, score = np.array(points).T
+    fit = gao_fit(kl, score)
+    return {**asdict(fit), "peak_nats": None if fit.peak is None else fit.peak**2}
+
+
+def _statistics(
+    run: Alignment, reward: BrandReward, rows: Sequences, texts: Sequence[str], model: Any
+) -> dict[str, Any]:
+    _, entropy = measured(model, rows, run.config.temperature)
+    ended = (rows.response == run.language.end_token).any(dim=1).numpy()
+    by_text = (entropy.sum(dim=1) / rows.lengths).double().numpy()
+    return text_statistics(texts, ended, by_text, reward.disagreement(rows))
