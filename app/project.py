@@ -14,10 +14,10 @@ from envs.core.fidelity import FidelityReport
 from envs.core.log import LogTable
 from envs.core.logged import LoggedDecisions
 from envs.core.settings import load_settings
-from ppo_marketing import jobs
 from ppo_marketing.config import project_folder
 from ppo_marketing.jobs.calibration import load_calibration
 from ppo_marketing.jobs.kept_runs import KeptEvidence, KeptRun, kept_evidence, runs_of
+from ppo_marketing.jobs.logs import decision_named
 from ppo_marketing.jobs.run_log import log_of
 from ppo_marketing.jobs.verdicts import Audited, kept_verdict
 from ppo_marketing.log_summary import LogSummary, summary_of
@@ -45,7 +45,7 @@ def decisions() -> tuple[str, ...]:
 @st.cache_resource(show_spinner=False)
 def card(name: str) -> Decision:
     """A decision's card."""
-    return jobs.decision_named(name)
+    return decision_named(name)
 
 
 def runs(decision: str) -> tuple[KeptRun, ...]:

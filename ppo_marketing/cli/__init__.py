@@ -12,15 +12,15 @@ from typing import NoReturn
 
 import typer
 
-from ppo_marketing.cli.app import app as analysts_app
 from ppo_marketing.cli import content, experiment, releases
+from ppo_marketing.cli.app import app as analysts_app
 from ppo_marketing.cli.exporting import export
 from ppo_marketing.cli.fair import fairness
 from ppo_marketing.cli.line import demo, run
 from ppo_marketing.cli.retraining import regress, retrain, schedule
 from ppo_marketing.cli.search import compare, tune
-from ppo_marketing.cli.standing import jobs, overview
 from ppo_marketing.cli.serving import join, score, serve
+from ppo_marketing.cli.standing import jobs, overview
 from ppo_marketing.cli.steps import calibrate, evaluate, gate, generate, train, validate
 from ppo_marketing.cli.what_if import scenario
 from ppo_marketing.errors import Interrupted, PpoMarketingError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ppo_marketing.cli.options import ConfigFile, DecisionName, Json, account, config_from
+from ppo_marketing.cli.options import ConfigFile, DecisionName, Json, config_from
 from ppo_marketing.cli.show import show
 from ppo_marketing.errors import UserError
 

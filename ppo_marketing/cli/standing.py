@@ -22,12 +22,12 @@ def overview(
     from dataclasses import asdict
     from datetime import UTC, datetime
 
-    from ppo_marketing import jobs as jobs_
     from ppo_marketing.config import project_folder
     from ppo_marketing.jobs.kept_runs import run_named
+    from ppo_marketing.jobs.logs import decision_named
     from ppo_marketing.overview import overview as look
 
-    card, project = jobs_.decision_named(decision), project_folder()
+    card, project = decision_named(decision), project_folder()
     seen = look(project, card, run_named(project, card.name, run), datetime.now(UTC))
     currency = "" if seen.evidence is None else seen.evidence.currency
     said = (

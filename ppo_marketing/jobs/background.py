@@ -31,11 +31,10 @@ import yaml
 
 from ppo_marketing.access import Permission
 from ppo_marketing.errors import AlreadyRunning, UserError
-from ppo_marketing.files import made, read_json
+from ppo_marketing.files import made, read_json, write_atomically
 from ppo_marketing.jobs.admission import admit
 from ppo_marketing.jobs.folder import write_json
 from ppo_marketing.jobs.release_book import Desk
-from ppo_marketing.ppo.checkpoint import write_atomically
 from ppo_marketing.progress_file import Seen, begin_again, read_progress
 from ppo_marketing.tracking.values import process_is_running, process_tags
 

@@ -14,7 +14,7 @@ from ppo_marketing.access import Permission
 from ppo_marketing.config import build
 from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import ceiling_of, telling_episodes
-from ppo_marketing.files import made
+from ppo_marketing.files import made, write_atomically
 from ppo_marketing.guardrails import Support
 from ppo_marketing.guardrails.guards import AmountLimits
 from ppo_marketing.guardrails.section import GuardrailsSection
@@ -23,7 +23,6 @@ from ppo_marketing.jobs.kept_parts import Parts
 from ppo_marketing.jobs.release_book import Desk
 from ppo_marketing.pipeline import JUDGING_EPISODES, stream
 from ppo_marketing.policy import PolicyActor
-from ppo_marketing.ppo.checkpoint import write_atomically
 from ppo_marketing.reference_states import reference_states
 from ppo_marketing.shadow_prices import ShadowPrices, shadow_prices
 

@@ -96,8 +96,8 @@ def _settle_champion(record: Record, line: Line | None) -> None:
 
 def _trained_anew(job: Job, decision: Decision, prepared: Prepared, record: Record) -> Retrained:
     # What trains and what tracks take seconds to import: a job with nothing to do needs neither.
-    from ppo_marketing.jobs.relearning import relearn
     from ppo_marketing.jobs.incumbents import released_line
+    from ppo_marketing.jobs.relearning import relearn
 
     line = released_line(decision.name, job.desk)
     _settle_champion(record, line)

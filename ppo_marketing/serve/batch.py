@@ -75,7 +75,7 @@ def _tile(
     forced = np.zeros(rows, np.bool_)
     found: dict[Reason, NDArray[Any]] = {
         Reason.NON_FINITE_INPUT: np.logical_not(np.isfinite(observation).all(axis=1)),
-        Reason.OUT_OF_SUPPORT: ((observation < low) | (observation > high)).any(axis=1),
+        Reason.OUT_OF_SUPPORT: np.any((observation < low) | (observation > high), axis=1),
     }
     if limits is not None:
         for reason, where in outside(limits, observation.astype(np.float64)).items():

@@ -9,8 +9,8 @@ from zipfile import ZipFile
 import pytest
 
 from envs import load_decision
-from ppo_marketing import jobs
 from ppo_marketing.audit_trail import Action, read_trail
+from ppo_marketing.jobs.logs import generate
 from ppo_marketing.jobs.release_book import trail_of
 from ppo_marketing.uploads import kept_logs
 from tests.browser.conftest import Visit, served
@@ -28,7 +28,7 @@ def test_from_a_log_to_a_released_policy_and_back(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     project, log = tmp_path / "project", tmp_path / "March.parquet"
     passing_copy(app_project, project)
-    jobs.generate(load_decision(DECISION), "default", 8, 0, log)
+    generate(load_decision(DECISION), "default", 8, 0, log)
     with served(project) as visit.url:
         visit.open()
         visit.sees("What is released")

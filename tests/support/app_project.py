@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ppo_marketing import jobs
 from ppo_marketing.config import load_config
 from ppo_marketing.jobs.kept_runs import runs_folder
+from ppo_marketing.jobs.line import run_line
 from ppo_marketing.progress import SilentReporter
 
 DECISION, RUN = "bidding", "small"
@@ -37,7 +37,7 @@ def small_run(project: Path) -> Path:
             "accept_failed_fidelity": "a short log, for tests",
         },
     )
-    jobs.run_line(config, SilentReporter())
+    run_line(config, SilentReporter())
     return config.output
 
 
