@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -27,10 +21,10 @@ from playwright.sync_api import (
 )
 
 from tests.support.app_project import app_project
+from tests.support.served_app import SETTLED
 
 __all__ = ["app_project"]
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_MS = 90_000
 # Opened below the root, Streamlit's page looks for its server in two places; the first has none.
 PROBES = ("/_stcore/health", "/_stcore/host-config")
@@ -58,37 +52,6 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(named) if named else tmp_path_factory.getbasetemp() / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-@contextmanager
-def served(project: Path) -> Iterator[str]:
-    """The app of a project, started by the command line; its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "ppo_marketing", "app", "--port", str(port), "--no-browser"]
-    server = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, "PPO_MARKETING_PROJECT": str(project), "PYTHONPATH": str(REPOSITORY)},
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        while not _answers(f"{url}/_stcore/health"):
-            assert server.poll() is None, "the app ended before it answered"
-            time.sleep(0.2)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 @dataclass
@@ -149,12 +112,7 @@ class Visit:
 
     def settled(self) -> None:
         """Wait until the page is drawn and nothing runs any more."""
-        self.page.get_by_role("heading").first.wait_for()
-        self.page.wait_for_function(
-            "!document.querySelector('[data-testid=stStatusWidget]')"
-            " && !document.querySelector('[data-testid=stSpinner]')"
-            " && !document.querySelector('[data-stale=true]')"
-        )
+        self.page.wait_for_function(SETTLED)
 
     def sees(self, text: str) -> None:
         """Wait until a text is on the page."""

@@ -13,9 +13,10 @@ from ppo_marketing.audit_trail import Action, read_trail
 from ppo_marketing.jobs.logs import generate
 from ppo_marketing.jobs.release_book import trail_of
 from ppo_marketing.uploads import kept_logs
-from tests.browser.conftest import Visit, served
+from tests.browser.conftest import Visit
 from tests.support.app_project import DECISION, RUN
 from tests.support.released_project import passing_copy
+from tests.support.served_app import served
 
 FAILED = "The simulator failed its checks. Why train in it all the same?"
 WIDTHS = (390, 1280, 1920)
@@ -29,7 +30,7 @@ def test_from_a_log_to_a_released_policy_and_back(
     project, log = tmp_path / "project", tmp_path / "March.parquet"
     passing_copy(app_project, project)
     generate(load_decision(DECISION), "default", 8, 0, log)
-    with served(project) as visit.url:
+    with served(project) as (visit.url, _):
         visit.open()
         visit.sees("What is released")
 
@@ -102,7 +103,7 @@ def _release(visit: Visit, why: str, until: date | None = None) -> None:
 
 
 def test_the_first_page_of_an_empty_project(visit: Visit, tmp_path: Path) -> None:
-    with served(tmp_path) as visit.url:
+    with served(tmp_path) as (visit.url, _):
         visit.open()
         visit.sees("Nothing has been trained here yet")
         visit.picture("overview-empty")
@@ -110,7 +111,7 @@ def test_the_first_page_of_an_empty_project(visit: Visit, tmp_path: Path) -> Non
 
 
 def test_every_page_of_a_trained_project_at_every_width(visit: Visit, app_project: Path) -> None:
-    with served(app_project) as visit.url:
+    with served(app_project) as (visit.url, _):
         visit.open()
         titles = visit.page.get_by_test_id("stSidebarNavLink").all_inner_texts()
         for title in [text.split("\n")[-1] for text in titles]:
@@ -121,7 +122,7 @@ def test_every_page_of_a_trained_project_at_every_width(visit: Visit, app_projec
 
 
 def test_a_link_opens_what_was_looked_at(visit: Visit, app_project: Path) -> None:
-    with served(app_project) as visit.url:
+    with served(app_project) as (visit.url, _):
         visit.open()
         visit.go("Simulator")
         address = visit.page.url.removeprefix(visit.url)

@@ -142,3 +142,16 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(
     with pytest.raises(PpoMarketingError, match=r"127\.0\.0\.1:9") as refused:
         open_tracker(tmp_path)
     assert "secret" not in str(refused.value)
+
+
+def test_the_history_of_an_experiment_begins_with_its_newest_run(tracker: Tracker) -> None:
+    for name, share in (("first", 0.5), ("second", 0.75)):
+        with tracker.start("shelf", name, params={}) as run:
+            run.metrics({"evidence.share_of_ceiling": share}, 1)
+    found = tracker.history("shelf", 5)
+    assert [one.name for one in found] == ["second", "first"]
+    assert [one.metrics["evidence.share_of_ceiling"] for one in found] == [0.75, 0.5]
+    assert {one.status for one in found} == {"FINISHED"}
+    assert all(one.minutes is not None and one.minutes >= 0 for one in found)
+    assert len(tracker.history("shelf", 1)) == 1
+    assert tracker.history("nothing", 5) == ()
