@@ -63,12 +63,11 @@ def page() -> None:
 def _sentence(explorer: Explorer, moving: tuple[Importance, ...]) -> str:
     answers, told = explorer.answers, explorer.words
     if answers.chooses:
-        numbers, count = np.unique(answers.value, return_counts=True)
-        most, share = float(numbers[count.argmax()]), count.max() / count.sum()
+        most, share = answers.usual
         does = f"Most often this policy chooses “{spoken(most, told)}”: {words.share(share, 0)}"
         does += " of its decisions"
     else:
-        low, high = np.quantile(answers.value, [0.1, 0.9])
+        low, high = answers.middle
         does = (
             f"{told.action.label}: between {words.number(low)} and {words.number(high)} "
             f"{told.action.unit}".rstrip()

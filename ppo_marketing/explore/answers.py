@@ -46,6 +46,18 @@ class Answers:
         """The numbers of the choices, `[n]`."""
         return self.value.astype(np.int64)
 
+    @property
+    def usual(self) -> tuple[float, float]:
+        """The most frequent value, and its share of all states."""
+        values, count = np.unique(self.value, return_counts=True)
+        return float(values[count.argmax()]), float(count.max() / count.sum())
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """Between which values eight of ten states lie."""
+        low, high = np.quantile(self.value, [0.1, 0.9])
+        return float(low), float(high)
+
 
 Decider = Callable[[Array, Array | None], Answers]
 """(observation [n, obs], mask [n, A] or None) -> what is done."""

@@ -25,7 +25,7 @@ from tests.support.served_app import SETTLED
 
 __all__ = ["app_project"]
 
-PATIENCE_MS = 90_000
+PATIENCE_MS = 240_000
 # Opened below the root, Streamlit's page looks for its server in two places; the first has none.
 PROBES = ("/_stcore/health", "/_stcore/host-config")
 

@@ -19,9 +19,11 @@ from tests.support.released_project import passing_copy
 from tests.support.served_app import served
 
 FAILED = "The simulator failed its checks. Why train in it all the same?"
+QUICKLY = {"PPO_MARKETING_EVALUATION__EPISODES": "12", "PPO_MARKETING_EVALUATION__BOOTSTRAP": "200"}
 WIDTHS = (390, 1280, 1920)
 
 
+@pytest.mark.timeout(900)
 def test_from_a_log_to_a_released_policy_and_back(
     visit: Visit, app_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -30,7 +32,7 @@ def test_from_a_log_to_a_released_policy_and_back(
     project, log = tmp_path / "project", tmp_path / "March.parquet"
     passing_copy(app_project, project)
     generate(load_decision(DECISION), "default", 8, 0, log)
-    with served(project) as (visit.url, _):
+    with served(project, **QUICKLY) as (visit.url, _):
         visit.open()
         visit.sees("What is released")
 
@@ -57,6 +59,22 @@ def test_from_a_log_to_a_released_policy_and_back(
         visit.sees("Training spring (finished")
         visit.go("Overview")
         visit.sees("What is released")
+
+        visit.go("Policy explorer")
+        visit.sees("what moves it most")
+        visit.go("What-if")
+        visit.press("Make or change a scenario")
+        visit.write("Name", "Dear")
+        visit.page.get_by_label("Prices", exact=False).first.fill("1.1")
+        visit.press("Play it")
+        visit.sees("A fifth less")
+        numbers = _cards(visit)
+        assert len(numbers) == 3
+        visit.page.get_by_role("button", name="Share").click()
+        link = visit.page.get_by_test_id("stCode").first.inner_text().strip()
+        visit.open(link.removeprefix(visit.url))
+        visit.sees("Every number")
+        assert _cards(visit) == numbers
 
         visit.go("Evidence")
         visit.sees("What the gate asked")
@@ -89,6 +107,11 @@ def test_from_a_log_to_a_released_policy_and_back(
         visit.went_well()
 
 
+def _cards(visit: Visit) -> list[str]:
+    """The numbers of the cards on the page."""
+    return visit.page.get_by_test_id("stMetricValue").all_inner_texts()
+
+
 def _release(visit: Visit, why: str, until: date | None = None) -> None:
     """Make the policy that is looked at the champion, with a last day where the gate refused it."""
     visit.go("Release")
@@ -110,6 +133,7 @@ def test_the_first_page_of_an_empty_project(visit: Visit, tmp_path: Path) -> Non
         visit.went_well()
 
 
+@pytest.mark.timeout(900)
 def test_every_page_of_a_trained_project_at_every_width(visit: Visit, app_project: Path) -> None:
     with served(app_project) as (visit.url, _):
         visit.open()

@@ -24,8 +24,11 @@ SETTLED = (
 
 
 @contextmanager
-def served(project: Path) -> Iterator[tuple[str, int]]:
-    """The app of a project: its address, and the process that serves it."""
+def served(project: Path, **settings: str) -> Iterator[tuple[str, int]]:
+    """The app of a project: its address, and the process that serves it.
+
+    `settings` are environment variables, for it and for the jobs that it starts.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -33,7 +36,8 @@ def served(project: Path) -> Iterator[tuple[str, int]]:
     server = subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,
-        env={**os.environ, "PPO_MARKETING_PROJECT": str(project), "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PPO_MARKETING_PROJECT": str(project), "PYTHONPATH": str(REPOSITORY)}
+        | settings,
     )
     url = f"http://127.0.0.1:{port}"
     try:
