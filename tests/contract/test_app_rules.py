@@ -32,6 +32,7 @@ def test_nothing_that_can_change_lives_outside_a_session(path: Path) -> None:
         for node in tree.body
         if isinstance(node, ast.Assign | ast.AnnAssign)
         and isinstance(node.value, ast.List | ast.Set | ast.ListComp | ast.SetComp)
+        and "__all__" not in ast.unparse(node)
     ]
     changing = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Global)]
     assert lists + changing == []
