@@ -136,7 +136,9 @@ def _record(run: KeptRun, state: ReleaseState) -> None:
             answers = name if desk.user is None else desk.user.email
             expires = None if day is None else day.isoformat()
             override = override_from(comment, answers, expires, desk.now)
-        return promote(run.folder, desk, approver=name, override=override, seen=seen)
+        return promote(
+            run.folder, desk, approver=name, override=override, reason=comment, seen=seen
+        )
 
     _act(act)
 

@@ -17,7 +17,6 @@ from app.uploaded import LIMITS, held
 from envs.core.decision import Decision
 from ppo_marketing.access import Permission
 from ppo_marketing.errors import UserError
-from ppo_marketing.export.bundle import KIND as BUNDLE
 from ppo_marketing.export.targets import DecisionPack
 from ppo_marketing.jobs.downloads import export_folder, zipped
 from ppo_marketing.jobs.exporting import export_bundle
@@ -31,6 +30,7 @@ from ppo_marketing.jobs.handing_over import (
 from ppo_marketing.jobs.kept_runs import KeptRun
 from ppo_marketing.uploads import MEGABYTE
 
+BUNDLE = "bundle"
 REPORT, PACKED = "export-report", "export-packed"
 MOST_PROFILE_BYTES = 200_000
 ALONE = (BUNDLE, DecisionPack.name)

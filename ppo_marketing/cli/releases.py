@@ -70,6 +70,7 @@ def promote(
     expires: Annotated[
         str | None, typer.Option(help="The override's last day, YYYY-MM-DD; at most 90 days ahead.")
     ] = None,
+    reason: Why = None,
     config_file: ConfigFile = None,
     json: Json = False,
 ) -> None:
@@ -80,9 +81,8 @@ def promote(
     desk = _desk(_decision_of(run), config_file)
     asked = override is not None or expires is not None
     given = override_from(override, approver, expires, desk.now) if asked else None
-    _show_released(
-        releasing.promote(run, desk, approver=approver, override=given), json, "promoted"
-    )
+    done = releasing.promote(run, desk, approver=approver, override=given, reason=reason or "")
+    _show_released(done, json, "promoted")
 
 
 def rollback(

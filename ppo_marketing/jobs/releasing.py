@@ -105,9 +105,12 @@ def promote(
     *,
     approver: str | None,
     override: Override | None = None,
+    reason: str = "",
     seen: int | None = None,
 ) -> Released:
     """`promote`: make a judged policy the champion; `seen` as in `approve`.
+
+    `reason` is a comment on a policy that passed; of an override, its own is recorded.
 
     Raises:
         GateNotPassed: its verdict, judged again by the rules it was kept with, did not pass, and
@@ -142,7 +145,7 @@ def promote(
             desk.entry(
                 Action.PROMOTE if override is None else Action.OVERRIDE,
                 approver=name,
-                reason=sentence(verdict) if override is None else override.reason,
+                reason=override.reason if override else reason.strip() or sentence(verdict),
                 expires=None if override is None else override.expires.isoformat(),
                 from_version=None if before is None else before.champion.to_version,
                 to_version=version.number,

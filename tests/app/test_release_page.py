@@ -74,7 +74,8 @@ def test_a_policy_that_passed_is_released_rolled_back_to_nothing_and_all_is_reco
     assert not page.exception
     assert "Recorded as line 1: promote by Ada." in told(page).replace("\\", "")
     assert "This policy is the champion, version 1" in page.markdown[0].value
-    assert [(line.action, line.approver) for line in lines(project)] == [(Action.PROMOTE, "Ada")]
+    (line,) = lines(project)
+    assert (line.action, line.approver, line.reason) == (Action.PROMOTE, "Ada", "ship it")
     page = on_tab(page, RECORD)
     assert page.dataframe[0].value["what"].tolist() == ["promote"]
     next(b for b in page.button if b.label == "Verify the record").click().run()
