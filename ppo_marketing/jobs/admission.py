@@ -8,9 +8,9 @@ from pathlib import Path
 from ppo_marketing import audit_trail
 from ppo_marketing.access import FILE, GRANTED, Permission, Roles, User, may, read_roles
 from ppo_marketing.audit_trail import Action
-from ppo_marketing.errors import PpoMarketingError, Refused
+from ppo_marketing.errors import PpoMarketingError, Refused, UserError
 from ppo_marketing.jobs.release_book import Desk
-from ppo_marketing.releases import person, required
+from ppo_marketing.releases import person, required, too_long
 
 
 def roles_of(project: Path) -> Roles:
@@ -37,15 +37,25 @@ def admit(desk: Desk, permission: Permission, *, decision: str, asked: str) -> N
 
 
 def answering(
-    desk: Desk, approver: str | None, *, decision: str, asked: str, **needed: str | None
+    desk: Desk,
+    approver: str | None,
+    *,
+    decision: str,
+    asked: str,
+    comment: str = "",
+    **needed: str | None,
 ) -> str:
     """Who answers for an action: the person signed in, or by name whoever acts locally.
 
+    `comment` may be left out; what is `needed` may not.
+
     Raises:
         Refused: somebody signed in gives another's name; recorded.
-        UserError: nobody is signed in and no name is given, or a text that is `needed` as well is
-            missing; all are listed.
+        UserError: nobody is signed in and no name is given, a text that is `needed` as well is
+            missing, or one is too long to be kept; all are listed.
     """
+    if long := too_long({"--reason": comment}):
+        raise UserError(f"nothing is recorded: {'; '.join(long)}")
     user = desk.user
     if user is None:
         required(approver=approver, **needed)

@@ -59,7 +59,7 @@ def approve(
     audited = kept_verdict(run_folder)
     asked = f"approve {audited.policy_sha256[:12]}"
     admit(desk, Permission.APPROVE, decision=audited.decision, asked=asked)
-    name = answering(desk, approver, decision=audited.decision, asked=asked)
+    name = answering(desk, approver, decision=audited.decision, asked=asked, comment=reason)
     audited.release.stricter(desk.rules).require_may_approve(name)
     verdict = audited.verdict
     with opened(desk) as book:
@@ -126,7 +126,7 @@ def promote(
     asked = f"promote {audited.policy_sha256[:12]}"
     admit(desk, Permission.APPROVE, decision=decision, asked=asked)
     _require_passed_or(override, verdict)
-    name = answering(desk, approver, decision=decision, asked=asked)
+    name = answering(desk, approver, decision=decision, asked=asked, comment=reason)
     rules = audited.release.stricter(desk.rules)
     if override is not None:
         answering(desk, override.approver, decision=decision, asked=asked)

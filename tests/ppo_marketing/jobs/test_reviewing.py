@@ -182,6 +182,14 @@ def test_a_policy_that_nobody_registered_can_be_rejected_and_the_champion_cannot
         reject(runs[1], desk_at(project), approver="Ada", reason="no")
 
 
+def test_a_comment_that_no_record_should_hold_is_refused(project: Path, runs: list[Path]) -> None:
+    endless = "x" * 1001
+    for act in (approve, promote):
+        with pytest.raises(UserError, match="--reason has 1001 characters: at most 1000"):
+            act(runs[0], desk_at(project), approver="Ada", reason=endless)
+    assert lines(project) == ()
+
+
 def test_only_those_who_may_approve_may_reject(project: Path, runs: list[Path]) -> None:
     rules = ReleaseRules(approvers=("Grace",))
     with pytest.raises(Refused, match="Eve may not approve"):
