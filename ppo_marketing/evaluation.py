@@ -243,45 +243,6 @@ def bootstrap_means(
     return np.asarray(values @ weights.T)
 
 
-class PairedLift(NamedTuple):
-    """What one actor earns above another in the same episodes, P(lift > 0) by the bootstrap.
-
-    The probability is of other episodes of the same simulator, as every interval here.
-    """
-
-    value: Estimate
-    probability: float
-    mine: Estimate
-    theirs: Estimate
-
-
-def paired_lift(
-    mine: NDArray[np.float64],
-    theirs: NDArray[np.float64],
-    *,
-    unit: str,
-    repetitions: int,
-    rng: Generator,
-) -> PairedLift:
-    """Mean of mine_i - theirs_i over the same n episodes, `[n]` each, resampled in pairs.
-
-    P(lift > 0) is the share of resampled means above 0: 0 where the two never differ.
-    """
-    draws = bootstrap_means(np.stack([mine - theirs, mine, theirs]), repetitions, rng)
-    n = float(len(mine))
-
-    def estimate(values: NDArray[np.float64], means: NDArray[np.float64]) -> Estimate:
-        low, high = np.quantile(means, [0.025, 0.975])
-        return Estimate(float(values.mean()), float(low), float(high), n, unit)
-
-    return PairedLift(
-        value=estimate(mine - theirs, draws[0]),
-        probability=float((draws[0] > 0).mean()),
-        mine=estimate(mine, draws[1]),
-        theirs=estimate(theirs, draws[2]),
-    )
-
-
 def judge_played(
     played: Sequence[Played],
     ceiling: Array,

@@ -10,12 +10,11 @@ import streamlit as st
 from app import charts, errors, findings, layout, log_panel, project, words
 from app.layout import Card
 from envs.core.decision import Decision
-from ppo_marketing.evaluation import PairedLift
 from ppo_marketing.gate import Finding, Verdict, sentence
 from ppo_marketing.gate_words import OUTCOMES, in_words
 from ppo_marketing.jobs.challenging import standing_champion
 from ppo_marketing.jobs.kept_runs import KeptEvidence, KeptRun
-from ppo_marketing.lifts import Lift, lifts
+from ppo_marketing.lifts import Lift, PairedLift, lifts
 from ppo_marketing.overview import headline
 from ppo_marketing.report import optimism
 from ppo_marketing.report_run import chance, run_page

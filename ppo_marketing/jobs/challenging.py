@@ -14,9 +14,7 @@ from ppo_marketing.drift import Drift
 from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import (
     Estimate,
-    PairedLift,
     ceiling_of,
-    paired_lift,
     play,
     telling_episodes,
 )
@@ -24,6 +22,7 @@ from ppo_marketing.files import folder_sha256, read_json
 from ppo_marketing.jobs.kept_parts import Parts
 from ppo_marketing.jobs.kept_runs import runs_of
 from ppo_marketing.jobs.release_book import trail_of
+from ppo_marketing.lifts import PairedLift, paired_lift
 from ppo_marketing.pipeline import JUDGING_EPISODES, stream
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.ppo.agent import Agent

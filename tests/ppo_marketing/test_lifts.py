@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ppo_marketing.evaluation import Estimate, Evidence, PairedLift, Played, judge_played
-from ppo_marketing.lifts import lifts
+from ppo_marketing.evaluation import Estimate, Evidence, Played, judge_played
+from ppo_marketing.lifts import PairedLift, lifts
 from ppo_marketing.report_run import chance, percent
 
 

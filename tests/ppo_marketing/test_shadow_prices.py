@@ -9,7 +9,6 @@ import pytest
 from gymnasium import spaces
 
 from envs.core.world import Outcome
-from ppo_marketing.evaluation import paired_lift
 from ppo_marketing.guardrails import (
     Always,
     AmountLimits,
@@ -19,6 +18,7 @@ from ppo_marketing.guardrails import (
     GuardrailLimits,
     Quiet,
 )
+from ppo_marketing.lifts import paired_lift
 from ppo_marketing.shadow_prices import LimitPrice, ShadowPrices, not_simulated, shadow_prices
 
 WIDEST = AmountLimits(floor=-1.0, cap=1.0)
