@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from envs.bidding.days import Days, build_days, join_days, rebuilt, take_days
+from envs.bidding.days import Days, _order, build_days, join_days, rebuilt, take_days
 from tests.support.bidding import random_days
 
 
@@ -94,3 +94,11 @@ def test_joining_days_of_different_campaigns_is_our_mistake(rng: np.random.Gener
 def _assert_equal(one: Days, other: Days) -> None:
     for name in Days._fields:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+
+
+def test_one_sort_of_whole_numbers_is_that_by_cell_then_threshold_then_place(
+    rng: np.random.Generator,
+) -> None:
+    cell = np.sort(rng.integers(0, 5, 2000)).astype(np.int32)
+    threshold = rng.choice([0.0, 1e-30, 0.5, 0.5, 2.0, np.inf], 2000).astype(np.float32)
+    np.testing.assert_array_equal(_order(cell, threshold), np.lexsort((threshold, cell)))
