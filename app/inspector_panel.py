@@ -92,7 +92,7 @@ def _answer(explorer: Explorer, observation: Array, found: Inspection) -> None:
                         help="Where 95 % of its trials lay in training; it ships the middle.")
         )  # fmt: skip
     cards.append(
-        layout.Card("Outlook", f"better than {words.share(rank, 0)}",
+        layout.Card("Outlook", f"above {words.share(rank, 0)}",
                     help="The critic's estimate of what is still to be gained from here, ranked "
                     "among the states that the policy meets.")
     )  # fmt: skip

@@ -6,7 +6,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import asked, charts, errors, explore_pictures, inspector_panel, layout, words
+from app import (
+    asked,
+    charts,
+    errors,
+    explore_pictures,
+    findings,
+    inspector_panel,
+    layout,
+    why_panel,
+    words,
+)
 from envs.core.decision import Decision
 from ppo_marketing.explore.answers import spoken
 from ppo_marketing.explore.beside import side_by_side, widest_gaps
@@ -14,7 +24,7 @@ from ppo_marketing.explore.explorer import Explorer
 from ppo_marketing.explore.heat_map import heat_map
 from ppo_marketing.explore.importance import Importance, permutation_importance
 from ppo_marketing.explore.mix import Mix, mix_by_segment, mix_over_time
-from ppo_marketing.explore.surrogate import Surrogate, surrogate_tree
+from ppo_marketing.guardrails.section import GuardrailsSection
 from ppo_marketing.jobs.kept_runs import KeptRun
 
 MAP, MIX, ONE, WHY, BESIDE = "Map", "Mix", "One decision", "Why", "Side by side"
@@ -39,6 +49,8 @@ def page() -> None:
         f"{words.number(explorer.states.size)} decisions that the policy met itself, in "
         f"{choice.decision.episode}s simulated from the part of the log it has not seen."
     )
+    if findings.parts(run).config.guardrails != GuardrailsSection():
+        st.caption("This is the policy alone: what its guardrails would change is not drawn here.")
     view = st.segmented_control(
         "View",
         tuple(VIEWS),
@@ -55,7 +67,7 @@ def page() -> None:
     elif view == ONE:
         inspector_panel.draw(explorer)
     elif view == WHY:
-        _why(explorer, moving)
+        why_panel.draw(explorer, moving)
     else:
         _beside(choice.decision, run, explorer)
 
@@ -133,7 +145,7 @@ def _map(explorer: Explorer, moving: tuple[Importance, ...]) -> None:
 def _mix(card: Decision, explorer: Explorer, moving: tuple[Importance, ...]) -> None:
     answers, states, told = explorer.answers, explorer.states, explorer.words
     if explorer.world.horizon > 1:
-        st.subheader(f"{told.action.label} over the {card.episode}", anchor=False)
+        st.subheader(f"By {card.step} of the {card.episode}", anchor=False)
         mix = mix_over_time(answers, states.step, explorer.world.horizon)
         _show_mix(mix, explorer, f"{card.step} of the {card.episode}")
     st.subheader("By segment", anchor=False)
@@ -147,78 +159,15 @@ def _mix(card: Decision, explorer: Explorer, moving: tuple[Importance, ...]) -> 
 
 def _show_mix(mix: Mix, explorer: Explorer, title: str) -> None:
     frame = explore_pictures.mix_frame(mix, explorer.words)
-    what = "the middle, half and 80 % of its amounts" if mix.share is None else "how often each"
+    what = (
+        "the middle, half and 80 % of its amounts"
+        if mix.share is None
+        else "how often each is done"
+    )
     charts.show(
         explore_pictures.mix_chart(mix, explorer.words, frame, title),
         frame,
         alt=f"{explorer.words.action.label} by {title}: {what}",
-    )
-
-
-def _why(explorer: Explorer, moving: tuple[Importance, ...]) -> None:
-    told = explorer.words
-    st.subheader(
-        "What moves it",
-        anchor=False,
-        help="Each variable is shuffled among the states, five times: what changes is what the "
-        "policy makes of it. Twice the standard error is drawn.",
-    )
-    unit = (
-        "share of probability that moves"
-        if explorer.answers.chooses
-        else f"change of {told.action.label.lower()}, {told.action.unit}"
-    )
-    frame = explore_pictures.importance_frame(moving)
-    if frame.empty:
-        st.info("Nothing moves it: the policy does the same whatever it sees.")
-    else:
-        idle = [one.variable.label for one in moving if one.change == 0]
-        alt = f"Importance of each variable: {frame['variable'][0]} most"
-        if idle:
-            alt += f"; not at all: {', '.join(idle)}"
-        charts.show(explore_pictures.importance_chart(frame, unit), frame, alt=alt)
-    st.subheader(
-        "The policy as a few rules",
-        anchor=False,
-        help="A decision tree made to imitate the policy on half of the episodes and scored on the "
-        "other half. It explains the policy only as far as it agrees with it.",
-    )
-    _rules(explorer)
-
-
-def _rules(explorer: Explorer) -> None:
-    depth = st.slider("Questions in a row, at most", 1, 5, 3, key="explore_depth")
-    states = explorer.states
-    tree = surrogate_tree(
-        explorer.answers, explorer.words, states.observation, states.episode, depth=depth
-    )
-    st.markdown(_fidelity(tree, explorer.answers.chooses))
-    last = "the policy does so in" if explorer.answers.chooses else "spread"
-    write = words.share if explorer.answers.chooses else words.number
-    st.table(
-        pd.DataFrame(
-            {
-                "where": " and ".join(leaf.conditions) or "always",
-                explorer.words.action.label.lower(): leaf.action,
-                "of all decisions": words.share(leaf.share, 0),
-                last: write(leaf.agreement),
-            }
-            for leaf in tree.leaves
-        ).set_index("where")
-    )
-
-
-def _fidelity(tree: Surrogate, chooses: bool) -> str:
-    held = words.number(tree.held_out)
-    if chooses:
-        return (
-            f"In **{words.share(tree.fidelity)}** of {held} decisions held out, these rules and "
-            f"the policy agree; always taking the commonest action would in "
-            f"{words.share(tree.baseline)}."
-        )
-    return (
-        f"These rules explain **{words.share(max(tree.fidelity, 0.0))}** of how the policy's "
-        f"amounts vary, in {held} decisions held out (R²)."
     )
 
 

@@ -33,7 +33,7 @@ def words(calibration: Any, world: SequencingWorld) -> Words:
         at += bins + 3
     variables += [
         StateVariable(
-            name="time_left", label="Programme left", unit="share", columns=(at,),
+            name="time_left", label="Programme left", unit="%", scale=100.0, columns=(at,),
             help="share of the horizon that is left; 0 where the horizon is only a cut",
         ),
         StateVariable(
