@@ -76,9 +76,6 @@ def _asked(variable: StateVariable, value: float, key: str) -> float:
 
 def _answer(explorer: Explorer, observation: Array, found: Inspection) -> None:
     told = explorer.words
-    value = float(explorer.agent.value(observation[None])[0])
-    usual = explorer.agent.value(explorer.states.observation)
-    rank = float((usual < value).mean())
     cards = [layout.Card(told.action.label, found.action, help=told.action.help)]
     if found.options:
         cards.append(
@@ -92,7 +89,7 @@ def _answer(explorer: Explorer, observation: Array, found: Inspection) -> None:
                         help="Where 95 % of its trials lay in training; it ships the middle.")
         )  # fmt: skip
     cards.append(
-        layout.Card("Outlook", f"above {words.share(rank, 0)}",
+        layout.Card("Outlook", f"above {words.share(explorer.outlook(observation), 0)}",
                     help="The critic's estimate of what is still to be gained from here, ranked "
                     "among the states that the policy meets.")
     )  # fmt: skip

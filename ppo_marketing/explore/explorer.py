@@ -7,7 +7,7 @@ from typing import Any
 
 from envs.core.decision import Calibration, Decision
 from envs.core.words import Words, words_of
-from envs.core.world import World
+from envs.core.world import Array, World
 from ppo_marketing.explore.answers import Answers, Decider, learned, played
 from ppo_marketing.explore.cases import Cases, historical_cases
 from ppo_marketing.pipeline import JUDGING_EPISODES, stream
@@ -37,6 +37,11 @@ class Explorer:
     def actions(self) -> int:
         """A; 0 where actions are amounts."""
         return len(self.words.action.choices)
+
+    def outlook(self, observation: Array) -> float:
+        """The share of the states met in which the critic expects less than in this one `[obs]`."""
+        here = self.agent.value(observation[None])[0]
+        return float((self.agent.value(self.states.observation) < here).mean())
 
     def of(self, actor: Actor) -> Answers:
         """What a rule or another policy does in the same states."""

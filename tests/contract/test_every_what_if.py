@@ -123,6 +123,14 @@ def test_what_is_said_of_a_state_is_what_the_agent_does(explorer: Explorer, agen
     np.testing.assert_allclose(itself.value, expected, rtol=1e-4)
 
 
+def test_the_outlook_of_the_best_state_is_above_all_others(explorer: Explorer) -> None:
+    states = explorer.states
+    value = explorer.agent.value(states.observation)
+    best, worst = states.observation[value.argmax()], states.observation[value.argmin()]
+    assert explorer.outlook(best) == pytest.approx((value < value.max()).mean(), abs=0.05)
+    assert explorer.outlook(worst) < 0.05
+
+
 def test_pictures_cases_and_counterfactuals_are_made_for_every_card(explorer: Explorer) -> None:
     words, states, seen = explorer.words, explorer.states, explorer.cases.observation
     first, second = words.variables[0].name, words.variables[1].name
