@@ -35,13 +35,18 @@ Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VCo
 def show(chart: Chart, table: pd.DataFrame | Mapping[str, Sequence[Any]], alt: str) -> None:
     """A chart as wide as its place, `alt` in words below it, and its values in a table."""
     st.altair_chart(chart.properties(description=alt), width="stretch")
-    st.caption(alt)
+    st.caption(errors.as_text(alt))
     values = table if isinstance(table, pd.DataFrame) else pd.DataFrame(dict(table))
     with st.expander("The values as a table"):
         if len(values) <= MOST_PLAIN_ROWS:
-            st.table(values.map(_as_written))
+            write(values)
         else:
             st.dataframe(values, width="stretch", hide_index=True)
+
+
+def write(values: pd.DataFrame) -> None:
+    """A table that shows its text as it is written, headings too."""
+    st.table(values.map(_as_written).rename(index=_as_written, columns=_as_written))
 
 
 def scale(names: Sequence[str]) -> alt.Scale:

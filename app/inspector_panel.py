@@ -56,7 +56,7 @@ def _entered(explorer: Explorer, met: Array, row: int) -> Array:
 def _asked(variable: StateVariable, value: float, key: str) -> float:
     if variable.levels:
         chosen = st.selectbox(
-            variable.label,
+            errors.as_text(variable.label),
             range(len(variable.levels)),
             index=int(value),
             format_func=lambda level: variable.levels[level],
@@ -65,7 +65,7 @@ def _asked(variable: StateVariable, value: float, key: str) -> float:
         )
         return float(chosen)
     return st.number_input(
-        explore_pictures.axis_title(variable),
+        errors.as_text(explore_pictures.axis_title(variable)),
         value=value,
         min_value=1e-3 if variable.logarithmic else None,
         format="%.4g",
@@ -137,7 +137,7 @@ def _flips(explorer: Explorer, observation: Array, mask: Array | None) -> None:
     if not found:
         st.info("Nothing that the log has seen, in one or two variables, would change it.")
         return
-    st.table(pd.DataFrame(_flip_row(explorer, flip) for flip in found[:5]).set_index("if"))
+    charts.write(pd.DataFrame(_flip_row(explorer, flip) for flip in found[:5]).set_index("if"))
 
 
 def _flip_row(explorer: Explorer, flip: Flip) -> dict[str, str]:

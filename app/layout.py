@@ -50,9 +50,9 @@ def cards(row: Sequence[Card]) -> None:
         for card in row:
             with st.container(border=True, width=CARD_PIXELS):
                 st.metric(
-                    card.label,
-                    card.value,
-                    delta=card.delta,
+                    errors.as_text(card.label),
+                    errors.as_text(card.value),
+                    delta=None if card.delta is None else errors.as_text(card.delta),
                     delta_color="off",
                     delta_arrow="off",
                     help=card.help or None,

@@ -121,7 +121,7 @@ def _target(card: Decision, curves: Sequence[Curve], currency: str) -> None:
             found = largest_within(one, Limit(MEASURES[label], bound))
             rows.append(_target_row(one.name, found, currency))
     if rows:
-        st.table(pd.DataFrame(rows).set_index("scenario"))
+        charts.write(pd.DataFrame(rows).set_index("scenario"))
 
 
 def _usual(curve: Curve, measure: Measure) -> float:
@@ -192,7 +192,7 @@ def _shares(card: Decision, found: Allocation, currency: str) -> None:
         f"Shared so, they would earn **{words.money(found.value, currency)}** a {card.episode}: "
         f"**{words.money(found.gain, currency, signed=True)}** against now."
     )
-    st.table(
+    charts.write(
         pd.DataFrame(
             {
                 "campaign": one.name,

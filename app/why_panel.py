@@ -52,7 +52,7 @@ def _rules(explorer: Explorer) -> None:
     st.markdown(_fidelity(tree, explorer.answers.chooses))
     last = "the policy does so in" if explorer.answers.chooses else "spread"
     write = words.share if explorer.answers.chooses else words.number
-    st.table(
+    charts.write(
         pd.DataFrame(
             {
                 "where": " and ".join(leaf.conditions) or "always",

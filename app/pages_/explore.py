@@ -139,7 +139,9 @@ def _map(explorer: Explorer, moving: tuple[Importance, ...]) -> None:
         f"({words.share(empty, 0)}) rest on no case: {explorer.cases.source}",
     )
     for name in (x, y):
-        st.caption(f"**{labels[name]}**: {errors.as_text(told.variable(name).help)}")
+        st.caption(
+            f"**{errors.as_text(labels[name])}**: {errors.as_text(told.variable(name).help)}"
+        )
 
 
 def _mix(card: Decision, explorer: Explorer, moving: tuple[Importance, ...]) -> None:
@@ -188,7 +190,7 @@ def _beside(card: Decision, run: KeptRun, explorer: Explorer) -> None:
         )  # fmt: skip
     layout.cards(cards)
     st.subheader("What goes where", anchor=False)
-    st.table(
+    charts.write(
         pd.DataFrame(
             {
                 f"{other} does": flow.origin,

@@ -125,7 +125,7 @@ def _compare(card: Decision, answers: Sequence[Answer]) -> None:
         f"Means of {words.number(answers[0].episodes)} simulated {card.episode}s, the same for "
         "every scenario, of the part of the log that nothing was trained on."
     )
-    st.table(what_if_pictures.kpi_table(card, answers, currency))
+    charts.write(what_if_pictures.kpi_table(card, answers, currency))
     with st.expander("What these numbers are"):
         for one in card.kpis:
             st.markdown(f"**{one.label}**: {errors.as_text(one.definition)}")
@@ -136,8 +136,7 @@ def _compare(card: Decision, answers: Sequence[Answer]) -> None:
 def _card(card: Decision, answer: Answer, currency: str) -> layout.Card:
     delta = None
     if answer.change is not None and answer.probability_of_gain is not None:
-        # Streamlit knows a fall by the plain hyphen alone.
-        delta = words.money(answer.change.value, currency, signed=True).replace("−", "-")
+        delta = words.money(answer.change.value, currency, signed=True)
     return layout.Card(
         label=answer.scenario.name,
         value=words.money(answer.value.value, currency),
@@ -149,7 +148,7 @@ def _card(card: Decision, answer: Answer, currency: str) -> layout.Card:
 
 def _beside(answers: Sequence[Answer], currency: str) -> None:
     st.subheader("Would a rule do better there?", anchor=False)
-    st.table(what_if_pictures.beside_table(answers, currency))
+    charts.write(what_if_pictures.beside_table(answers, currency))
 
 
 def _course(
@@ -180,7 +179,7 @@ def _course(
         "come from the later part."
     )
     ends = frame[frame["x"] == frame["x"].max()].drop(columns="x")
-    st.table(
+    charts.write(
         pd.DataFrame(
             {
                 "scenario": row["scenario"],

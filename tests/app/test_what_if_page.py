@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -170,3 +171,21 @@ def test_an_empty_project_says_what_to_do(empty_project: Path, open_page: Open) 
     page = open_page("what_if")
     assert not page.exception
     assert [button.label for button in page.button] == ["Train and judge one"]
+
+
+def test_a_name_is_shown_as_it_is_written_and_never_as_a_picture(
+    shown_project: Path, open_page: Open
+) -> None:
+    page = open_page("overview")
+    page.query_params["scenario"] = ["Today: ", "![x](//elsewhere.example/x.png): price=1.1"]
+    page = page.switch_page("pages_/what_if.py").run()
+    assert not page.exception
+    shown = [
+        *(text for card in page.metric for text in (card.label, card.value)),
+        *(text.value for text in (*page.markdown, *page.caption, *page.subheader, *page.warning)),
+        *(str(cell) for table in page.table for cell in (*table.value.columns, *table.value.index)),
+        *(str(cell) for table in page.table for cell in table.value.to_numpy().ravel()),
+    ]
+    naming = [text for text in shown if "elsewhere" in text]
+    assert len(naming) > 3
+    assert not [text for text in naming if re.search(r"(?<!\\)[\[\]]", text)]
