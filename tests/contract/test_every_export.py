@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,25 @@ def test_a_decisions_table_is_made_of_what_its_policy_may_see_and_do(
     assert table.csv().count(b"\r\n") == len(table.rows) + 1
     again = decision_table(agent, decision.decision_table(world), None)
     assert again.rows == table.rows
+
+
+def test_a_decision_that_is_served_names_what_goes_in_and_comes_out(
+    decision: Decision, world: World[Any]
+) -> None:
+    if decision.live_form is None:
+        return  # it is asked by numbers alone
+    form = decision.live_form(world, None)
+    space, columns = world.action_space, set(decision.schema.names)
+    assert world.observation_space.shape == (len(form.fields),)
+    assert len({field.name for field in form.fields}) == len(form.fields)
+    if isinstance(space, gymnasium.spaces.Discrete):
+        assert len({tuple(choice.items()) for choice in form.choices}) == space.n
+        assert form.amounts == ()
+    else:
+        assert world.action_space.shape == (len(form.amounts),)
+        assert form.choices == ()
+    # What is decided live can be read as the decision's own log.
+    assert {column for choice in form.choices for column in choice} <= columns
+    assert set(form.logged) <= columns
+    assert set(form.logged.values()) <= {"time", "id", "unit", "propensity"}
+    json.dumps(form.terms, allow_nan=False)

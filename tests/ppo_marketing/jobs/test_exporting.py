@@ -46,6 +46,10 @@ def test_a_bundle_holds_everything_and_loads(run: Path, tmp_path: Path) -> None:
     assert "decision-table.csv" in bundle.manifest["left_out"]
     assert bundle.manifest["verdict_sha256"] == kept_verdict(run).sha256
     assert bundle.schema["about"]["labels"]
+    live = bundle.schema["about"]["live"]
+    assert len(live["fields"]) == bundle.policy.observation_size
+    assert live["fields"][-1]["name"] == "slots_left"
+    assert [one["action_id"] for one in live["choices"]] == bundle.schema["about"]["labels"]
     card = json.loads(bundle.files["model-card.json"])
     assert card["verdict"]["passed"]
     assert card["data"]["sha256"] == bundle.manifest["data_sha256"]
