@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 from typing import Any
@@ -69,7 +70,7 @@ def _mutate(values: Any, rng: Generator) -> None:
         if not nested or rng.random() < 0.35:
             break
         here = nested[int(rng.integers(0, len(nested)))]
-    odd = ODD[int(rng.integers(0, len(ODD)))]
+    odd = copy.deepcopy(ODD[int(rng.integers(0, len(ODD)))])
     if isinstance(here, dict):
         known = list(here)
         if known and rng.random() < 0.7:

@@ -2,76 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
-
-import numpy as np
+from dataclasses import replace
+from typing import Any
 
 from envs.bidding.live import openapi, pacing
-from envs.bidding.live.campaign import Campaign, campaign_of, is_currency
+from envs.bidding.live.campaign import campaign_of
+from envs.bidding.live.campaign_day import CampaignDay
+from envs.bidding.live.lines import auction_lines, click_line, win_line
 from envs.bidding.live.notice import NoNotice, Notice, addresses, price_of, read_notice
+from envs.bidding.live.offers import Offer, cpm, offer_of, rounded_down
 from envs.bidding.live.permission import refused
-from envs.bidding.live.plan import ClickValue, Plan, plan_of
-from envs.bidding.live.plan import price_of as bid_of
-from envs.bidding.live.request import BidRequest, Impression, Malformed, read_request
-from envs.core.live import Asked, Endpoint, Host, Purse, Reply, Shipped
+from envs.bidding.live.request import BidRequest, Malformed, read_request
+from envs.bidding.live.terms import Terms, terms_of
+from envs.core.live import Asked, Endpoint, Host, Purse, Reply
 
-CPM_STEP = 1e-4
-"""Prices are multiples of it, rounded down: exact in the books' billionths."""
-NOTE_SECONDS = 1.0
-"""How old the noted state of a day may be; of counts, never of money."""
-
-
-class Terms(NamedTuple):
-    """What a bundle and its owner say, read once."""
-
-    plan: Plan
-    value: ClickValue
-    campaign: Campaign
-    currency: str
-    log_unit: float  # currency per unit of the log's prices
-    cap: float  # currency per impression
-    auctions: tuple[int, ...]
-
-
-def terms_of(plain: Mapping[str, Any], campaign: Campaign) -> Terms:
-    """The terms of a bundle for a campaign; raises ValueError where they do not fit."""
-    plan = plan_of(plain["plan"], campaign.budget_day)
-    currency = campaign.currency or plain["currency"]
-    if not is_currency(currency):
-        raise ValueError(
-            f"the policy's currency is {plain['currency']!r}: give `currency` as ISO-4217"
-        )
-    own = 0.0 if campaign.bid_cap_cpm is None else campaign.bid_cap_cpm / 1000
-    recalibration = plain["recalibration"]
-    return Terms(
-        plan=plan,
-        value=ClickValue(
-            np.array(recalibration["log_probability"]),
-            np.array(recalibration["log_ratio"]),
-            plan.click_value,
-            float(plain["usual_probability"]),
-        ),
-        campaign=campaign,
-        currency=currency,
-        log_unit=float(plain["currency_per_price_unit"]),
-        cap=min(plan.bid_cap, own) if own else plan.bid_cap,
-        auctions=campaign.auctions or ((1,) if plan.first_price else (2,)),
-    )
-
-
-@dataclass(frozen=True)
-class _Offer:
-    """A bid that would be made for an impression; money in currency per impression."""
-
-    impression: Impression
-    probability: float
-    signal: float
-    price: float
-    floor: float
+Made = tuple[Offer, Notice]
 
 
 class Bidder:
@@ -82,12 +28,9 @@ class Bidder:
         self._terms, self._host = terms, host
         budget = {"day": terms.plan.budget, "total": campaign.budget_total}
         amounts = {"floor": 0.0, "cap": terms.cap, "nothing": 0.0}
-        self._purse: Purse = host.purse(
-            {"amounts": amounts, "budget": budget}, campaign.expire_seconds
-        )
-        self._pacing: pacing.Pacing | None = None
-        self._shipped: Shipped | None = None
-        self._noted_at = 0.0
+        limits = {"amounts": amounts, "budget": budget}
+        self._purse: Purse = host.purse(limits, campaign.expire_seconds)
+        self.day = CampaignDay(terms.plan, host, self._purse)
         self.endpoints: Sequence[Endpoint] = (
             Endpoint("POST", "/openrtb2/bid", self.bid, openapi.BID),
             *(
@@ -135,94 +78,64 @@ class Bidder:
         return used + campaign.own_ms > request.tmax_ms
 
     def _bids(self, request: BidRequest, asked: Asked) -> Reply:
-        state, shipped = self._now(asked.now)
+        terms = self._terms
+        state, shipped = self.day.at(asked.now)
         state.slot_seen += 0 if request.test else len(request.impressions)
-        if pacing.stopped(state, self._terms.plan):
+        if pacing.stopped(state, terms.plan):
             return self._no_bid("budget")
-        offers = [self._offer(one, state.log_lambda) for one in request.impressions]
-        wanted = [one for one in offers if one.price > 0 and one.floor <= one.price]
-        made = [
-            bid
-            for one in wanted
-            if (bid := self._reserved(one, request.test, asked.now)) is not None
-        ]
+        offers = {
+            self._host.new_id(): offer_of(terms, one, state.log_lambda)
+            for one in request.impressions
+        }
+        made: list[Made] = []
+        for own, one in offers.items():
+            bid = self._reserved(own, one, request.test, asked.now) if one.wanted else None
+            made += [] if bid is None else [bid]
         if self._late(request, asked):
             for _, notice in made:
                 self._release(notice)
             return self._no_bid("tmax")
         if not request.test:
-            self._log(request, offers, made, shipped, asked.now)
+            bids = {notice.id: one.price for one, notice in made}
+            told = {own: (one, bids.get(own, 0.0)) for own, one in offers.items()}
+            self._host.log(list(auction_lines(terms, request.id, told, shipped, asked.now)))
         if not made:
-            return self._no_bid("budget" if wanted else "floor")
+            return self._no_bid("budget" if any(one.wanted for one in offers.values()) else "floor")
         self._host.count("bid", "test" if request.test else "made")
         return Reply(200, self._response(request, made))
 
-    def _now(self, now: float) -> tuple[pacing.Pacing, Shipped]:
-        """The state of the slot under way, the policy asked at its beginning."""
-        plan = self._terms.plan
-        day, slot = pacing.slot_of(now, plan)
-        state = self._pacing
-        if state is None:
-            state = pacing.noted(self._purse.noted, day, slot, plan)
-            state.decided = -1  # what was decided is asked again: another may be in charge now
-        state = self._pacing = pacing.moved_to(state, day, slot, plan)
-        shipped = self._shipped
-        asked_anew = shipped is None or shipped.version != self._host.version
-        if state.decided != slot or shipped is None or asked_anew:
-            shipped = self._shipped = self._host.ask(pacing.observed(state, plan), now)
-            action = float(shipped.action[0])
-            state.log_lambda = pacing.log_lambda_of(state, plan, action)
-            state.decided = slot
-        return state, shipped
-
-    def _offer(self, one: Impression, log_lambda: float) -> _Offer:
-        terms = self._terms
-        probability, signal = terms.value.signal(one.probability)
-        price = _rounded_down(min(bid_of(terms.plan, signal, log_lambda), terms.cap))
-        if one.private:
-            price = 0.0  # deals are agreed on beforehand, and none were
-        rate = 1.0 if one.floor_currency == terms.currency else self._rate(one.floor_currency)
-        floor = one.floor_cpm / 1000 * rate if one.floor_cpm else 0.0
-        return _Offer(one, probability, signal, price, floor)
-
-    def _rate(self, currency: str) -> float:
-        return (self._terms.campaign.rates or {}).get(currency, math.inf)
-
-    def _reserved(self, one: _Offer, test: bool, now: float) -> tuple[_Offer, Notice] | None:
+    def _reserved(self, own: str, one: Offer, test: bool, now: float) -> Made | None:
         """The offer at the price that the budget leaves; None where that is below its floor."""
-        own = self._host.new_id()
         if test:
             return one, Notice(own, -1, one.price, one.signal)
         granted = self._purse.reserve(one.price, now)
         if granted.receipt < 0:
             return None
-        price = _rounded_down(granted.amount)
-        notice = Notice(own, granted.receipt, price, one.signal)
-        if price <= 0 or price < one.floor:
+        lower = replace(one, price=rounded_down(granted.amount))
+        notice = Notice(own, granted.receipt, lower.price, one.signal)
+        if not lower.wanted:
             self._release(notice)
             return None
-        return replace(one, price=price), notice
+        return lower, notice
 
     def _release(self, notice: Notice) -> None:
         if notice.receipt >= 0:
             self._purse.settle(notice.receipt, 0.0, 0.0)
 
-    def _response(
-        self, request: BidRequest, made: Sequence[tuple[_Offer, Notice]]
-    ) -> dict[str, Any]:
+    def _response(self, request: BidRequest, made: Sequence[Made]) -> dict[str, Any]:
         campaign = self._terms.campaign
-        bids = []
-        for one, notice in made:
-            bid: dict[str, Any] = {
+        bids = [
+            {
                 "id": notice.id,
                 "impid": one.impression.id,
-                "price": _cpm(one.price),
+                "price": cpm(one.price),
                 "crid": campaign.creative,
                 "adomain": list(campaign.domains),
                 "exp": int(campaign.expire_seconds),
                 **addresses(campaign.public_url.rstrip("/"), notice, self._host.signed),
             }
-            bids.append(bid)
+            for one, notice in made
+        ]
         return {
             "id": request.id,
             "cur": self._terms.currency,
@@ -234,37 +147,39 @@ class Bidder:
         try:
             notice = read_notice(asked.query, self._host.signed)
         except NoNotice as error:
-            return Reply(400, {"error": str(error)}, "notice")
+            return _no_notice(error)
         if notice.receipt < 0:
             return Reply(204, None, "test")
-        terms = self._terms
-        price = price_of(asked.query, terms.currency, terms.campaign.rates or {})
-        if not 0 <= price <= notice.bid * (1 + 1e-9):
-            # No auction charges more than was bid: this is another unit, or unfilled.
-            self._host.count("alert", "win_price")
-            price = notice.bid
-        price = min(price, notice.bid)
+        price = self._price(notice, asked.query)
         try:
             if not self._purse.settle(notice.receipt, price, notice.bid):
                 return Reply(204, None, "known")
+            state, _ = self.day.at(asked.now)
+            pacing.won(state, price, notice.signal)
+            self._host.count("win", "booked")
+            self._host.log([win_line(self._terms, notice, price)])
+            self.day.note(asked.now)
         except OSError:
             self._host.count("alert", "books")
             return Reply(503, {"error": "the books cannot be kept: send the notice again"}, "books")
-        state, _ = self._now(asked.now)
-        pacing.won(state, price, notice.signal)
-        self._host.count("win", "booked")
-        unit = terms.log_unit
-        self._host.log([_outcome(notice, {"won": 1, "price_cpm": 1000 * price / unit})])
-        self._note(asked.now)
         return Reply(204, None, "booked")
+
+    def _price(self, notice: Notice, query: Mapping[str, str]) -> float:
+        """What a win cost; the bid, where the notice says nothing that can be."""
+        terms = self._terms
+        price = price_of(query, terms.currency, terms.campaign.rates or {})
+        if not 0 <= price <= notice.bid * (1 + 1e-9):
+            # No auction charges more than was bid: this is another unit, or unfilled.
+            self._host.count("alert", "win_price")
+            return notice.bid
+        return min(price, notice.bid)
 
     def lose(self, asked: Asked) -> Reply:
         """Free what a lost bid had reserved."""
         try:
-            notice = read_notice(asked.query, self._host.signed)
-            self._release(notice)
+            self._release(read_notice(asked.query, self._host.signed))
         except NoNotice as error:
-            return Reply(400, {"error": str(error)}, "notice")
+            return _no_notice(error)
         except OSError:
             self._host.count("alert", "books")
         return Reply(204, None, "freed")
@@ -274,88 +189,27 @@ class Bidder:
         try:
             notice = read_notice(asked.query, self._host.signed)
         except NoNotice as error:
-            return Reply(400, {"error": str(error)}, "notice")
+            return _no_notice(error)
         if notice.receipt >= 0:
-            state, _ = self._now(asked.now)
+            state, _ = self.day.at(asked.now)
             state.clicks += 1.0
             self._host.count("click", "counted")
-            self._host.log([_outcome(notice, {"click": 1})])
+            self._host.log([click_line(notice)])
         return Reply(204, None, "counted")
 
     def tick(self, now: float) -> None:
         """Close slots that ended and note the state."""
-        if self._pacing is not None:
-            self._now(now)
-            self._note(now)
-
-    def _note(self, now: float) -> None:
-        if self._pacing is None or now - self._noted_at < NOTE_SECONDS:
-            return
-        self._noted_at = now
-        values = self._pacing.as_plain()
-        if values != self._purse.noted:
-            self._purse.note(values)
+        if self.day.state is not None:
+            self.day.at(now)
+            self.day.note(now)
 
     def _no_bid(self, reason: str) -> Reply:
         self._host.count("no_bid", reason)
         return Reply(204, None, reason)
 
-    def _log(
-        self,
-        request: BidRequest,
-        offers: Sequence[_Offer],
-        made: Sequence[tuple[_Offer, Notice]],
-        shipped: Shipped,
-        now: float,
-    ) -> None:
-        """One line an auction: what was bid, and 0 where nothing was."""
-        bids = {one.impression.id: (one, notice) for one, notice in made}
-        at = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
-        lines = []
-        for offer in offers:
-            one, notice = bids.get(offer.impression.id, (replace(offer, price=0.0), None))
-            own = self._host.new_id() if notice is None else notice.id
-            unit = self._terms.log_unit
-            floor = offer.floor if math.isfinite(offer.floor) else None
-            lines.append(
-                {
-                    "kind": "decision",
-                    "id": own,
-                    "time": at,
-                    "policy": shipped.version,
-                    "action": {"a": float(shipped.action[0])},
-                    "propensity": shipped.propensity,
-                    "reasons": list(shipped.reasons),
-                    "given": f"{request.id}/{offer.impression.id}",
-                    "row": {
-                        "timestamp": at,
-                        "auction_id": own,
-                        "campaign_id": self._terms.campaign.campaign_id,
-                        "bid_cpm": 1000 * one.price / unit,
-                        "won": 0,
-                        "price_cpm": None,
-                        "floor_cpm": None if floor is None else 1000 * floor / unit,
-                        "pctr": offer.probability,
-                        "click": 0,
-                        **offer.impression.context,
-                    },
-                }
-            )
-        self._host.log(lines)
 
-
-def _outcome(notice: Notice, columns: Mapping[str, Any]) -> dict[str, Any]:
-    return {"kind": "outcome", "id": notice.id, "columns": dict(columns)}
-
-
-def _rounded_down(price: float) -> float:
-    """A price, currency per impression, whose CPM is a multiple of CPM_STEP and not above it."""
-    return _cpm(price) / 1000
-
-
-def _cpm(price: float) -> float:
-    # A billionth of slack: 0.0123 * 1000 may come out a rounding below 12.3.
-    return round(math.floor(price * 1000 / CPM_STEP + 1e-6) * CPM_STEP, 4)
+def _no_notice(error: NoNotice) -> Reply:
+    return Reply(400, {"error": str(error)}, "notice")
 
 
 def service(terms: Mapping[str, Any], settings: Mapping[str, Any], host: Host) -> Bidder:

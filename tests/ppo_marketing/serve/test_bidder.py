@@ -147,7 +147,7 @@ def test_a_win_is_booked_at_its_price_and_once(client: Client) -> None:
     for _ in range(3):
         assert won(client, answer, paid).status == 204
     assert spent(client) == pytest.approx(paid / 1000)
-    state = client.server.service._pacing  # type: ignore[union-attr]
+    state = client.server.service.day.state
     assert state.slot_wins == 1.0
     assert state.spend == pytest.approx(paid / 1000)
 
@@ -222,11 +222,11 @@ def test_the_day_goes_on_after_a_restart(bundle: Path, tmp_path: Path) -> None:
         answer = client.post(BID, request())
         won(client, answer, price(answer) / 2)
         client.server.tick(time.time() + 2)
-        before = client.server.service._pacing.as_plain()  # type: ignore[union-attr]
+        before = client.server.service.day.state.as_plain()
         booked = spent(client)
     with served(bundle, tmp_path / "s") as client:
-        client.server.service._now(time.time())  # type: ignore[union-attr]
-        after = client.server.service._pacing.as_plain()  # type: ignore[union-attr]
+        client.server.service.day.at(time.time())
+        after = client.server.service.day.state.as_plain()
         assert after["spend"] == before["spend"] > 0
         assert spent(client) == booked
 
