@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from envs.bidding.live.bidder import Bidder
+from envs.bidding.live.campaign_day import CampaignDay
 from ppo_marketing.errors import UserError
 from ppo_marketing.serve.decision_log import read_lines
 from ppo_marketing.serve.server import opened
@@ -41,6 +43,12 @@ def client(bundle: Path, tmp_path: Path) -> Iterator[Client]:
 def price(answer: Answer) -> float:
     assert answer.status == 200, (answer.status, answer.headers, answer.content)
     return float(answer.json["seatbid"][0]["bid"][0]["price"])
+
+
+def day_of(client: Client) -> CampaignDay:
+    service = client.server.service
+    assert isinstance(service, Bidder)
+    return service.day
 
 
 def spent(client: Client) -> float:
@@ -147,7 +155,8 @@ def test_a_win_is_booked_at_its_price_and_once(client: Client) -> None:
     for _ in range(3):
         assert won(client, answer, paid).status == 204
     assert spent(client) == pytest.approx(paid / 1000)
-    state = client.server.service.day.state
+    state = day_of(client).state
+    assert state is not None
     assert state.slot_wins == 1.0
     assert state.spend == pytest.approx(paid / 1000)
 
@@ -222,11 +231,10 @@ def test_the_day_goes_on_after_a_restart(bundle: Path, tmp_path: Path) -> None:
         answer = client.post(BID, request())
         won(client, answer, price(answer) / 2)
         client.server.tick(time.time() + 2)
-        before = client.server.service.day.state.as_plain()
+        before = day_of(client).at(time.time())[0].as_plain()
         booked = spent(client)
     with served(bundle, tmp_path / "s") as client:
-        client.server.service.day.at(time.time())
-        after = client.server.service.day.state.as_plain()
+        after = day_of(client).at(time.time())[0].as_plain()
         assert after["spend"] == before["spend"] > 0
         assert spent(client) == booked
 
