@@ -12,7 +12,7 @@ from ppo_marketing.serve.body import BadRequest
 from ppo_marketing.serve.champion import Champion
 from ppo_marketing.serve.deciding import Decided, decide, in_words
 from ppo_marketing.serve.desk import Desk
-from ppo_marketing.serve.questions import Questions, as_number, read_questions
+from ppo_marketing.serve.questions import Questions, as_number, as_whole, read_questions
 from ppo_marketing.serve.settings import RequestLimits
 
 
@@ -120,9 +120,9 @@ def answer_settle(desk: Desk, asked: Asked, limits: RequestLimits) -> Reply:
 
 
 def _settlement(one: Any, place: str) -> tuple[int, float]:
-    receipt = one.get("receipt") if isinstance(one, Mapping) else None
+    receipt = as_whole(one.get("receipt")) if isinstance(one, Mapping) else None
     spent = as_number(one.get("spent")) if isinstance(one, Mapping) else None
-    if isinstance(receipt, bool) or not isinstance(receipt, int) or not 0 <= receipt < 2**63:
+    if receipt is None or receipt < 0:
         raise BadRequest(f"{place}.receipt must be one that /v1/decide gave")
     if spent is None or spent < 0:
         raise BadRequest(f"{place}.spent must be a number of 0 or more, in currency")

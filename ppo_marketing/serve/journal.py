@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ppo_marketing.errors import IntegrityError
+from ppo_marketing.errors import IntegrityError, PpoMarketingError
+from ppo_marketing.export.whole_folder import sync_folder
 from ppo_marketing.files import made, written_whole
 
 SNAPSHOT = "snapshot.json"
@@ -44,6 +46,7 @@ class Journal:
         self._dirty = threading.Event()
         self._closing = threading.Event()
         self._lock = threading.Lock()
+        self._snapshots: threading.Thread | None = None
         self._descriptor = self._opened()
         self.since_snapshot = len(self.records)
         self._thread = threading.Thread(target=self._sync_often, args=(sync_seconds,), daemon=True)
@@ -68,38 +71,54 @@ class Journal:
             self._dirty.set()
 
     def compact(self, state: Mapping[str, Any]) -> None:
-        """Begin a new file after a snapshot of everything so far; `state` is what it amounts to."""
+        """Begin a new file, and write a snapshot of everything before it beside the work.
+
+        `state` is what it amounts to. Killed before the snapshot is there, the old one and all
+        files since are read; one that cannot be written is tried again after as many records.
+        """
+        self.wait()
+        snapshot = _line({"number": self._number, "state": state})
         with self._lock:
-            with written_whole(self._folder / SNAPSHOT) as path, path.open("wb") as file:
-                file.write(_line({"number": self._number, "state": state}))
-                file.flush()
-                os.fsync(file.fileno())
-            os.close(self._descriptor)
-            self._descriptor = self._opened()
-        for old in _files(self._folder):
-            if _first(old) < self._number:
-                old.unlink()
+            before, self._descriptor = self._descriptor, self._opened()
         self.since_snapshot = 0
+        arguments = (before, self._number, snapshot)
+        self._snapshots = threading.Thread(target=self._keep, args=arguments)
+        self._snapshots.start()
+
+    def wait(self) -> None:
+        """Wait for a snapshot under way."""
+        if self._snapshots is not None:
+            self._snapshots.join()
 
     def close(self) -> None:
         """Have everything on disk and let go of the file."""
         self._closing.set()
-        self._dirty.set()
         if self._thread.is_alive():
             self._thread.join()
+        self.wait()
         with self._lock:
             os.fsync(self._descriptor)
             os.close(self._descriptor)
 
+    def _keep(self, before: int, number: int, snapshot: bytes) -> None:
+        """Have the finished file on disk, then the snapshot, then remove what it stands for."""
+        try:
+            os.fsync(before)
+            os.close(before)
+            with written_whole(self._folder / SNAPSHOT) as path, path.open("wb") as file:
+                file.write(snapshot)
+                file.flush()
+                os.fsync(file.fileno())
+            sync_folder(self._folder)
+            for old in _files(self._folder):
+                if _first(old) < number:
+                    old.unlink()
+        except (OSError, PpoMarketingError) as error:
+            print(f"ppo-marketing serve: no snapshot of {self._folder}: {error}", file=sys.stderr)
+
     def _opened(self) -> int:
         path = self._folder / f"journal-{self._number:015d}.jsonl"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-        return descriptor
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def _sync_often(self, seconds: float) -> None:
         while not self._closing.wait(seconds):

@@ -13,6 +13,7 @@ from ppo_marketing.serve.settings import RequestLimits
 from ppo_marketing.serve.words import Words
 
 JSON = "application/json"
+_WHOLE = {"type": "integer", "minimum": -(2**53), "maximum": 2**53}
 BAD = {
     "description": "not answered: says what is allowed",
     "content": {JSON: {"schema": {"$ref": "#/components/schemas/Problems"}}},
@@ -103,7 +104,7 @@ def _decide(words: Words, choices: int, limits: RequestLimits) -> dict[str, Any]
     properties: dict[str, Any] = {
         "id": text,
         "observation": {"anyOf": [named, listed]},
-        "unit": {"anyOf": [{**text, "minLength": 1}, {"type": "integer", "maximum": 2**62}]},
+        "unit": {"anyOf": [{**text, "minLength": 1}, _WHOLE]},
         "hour": {"type": "number", "minimum": 0, "exclusiveMaximum": 24},
         "cost": cost,
         "context": {
@@ -151,7 +152,7 @@ def _settle(limits: RequestLimits) -> dict[str, Any]:
     one = {
         "type": "object",
         "properties": {
-            "receipt": {"type": "integer", "minimum": 0},
+            "receipt": {**_WHOLE, "minimum": 0},
             "spent": {"type": "number", "minimum": 0},
         },
         "required": ["receipt", "spent"],

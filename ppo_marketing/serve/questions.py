@@ -167,6 +167,14 @@ def as_number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
+def as_whole(value: Any) -> int | None:
+    """A JSON value as a whole number, 3.0 as 3, as JSON Schema has it; None where it is none."""
+    number = as_number(value)
+    if number is None or number != int(number) or abs(number) >= 2**63:
+        return None
+    return int(value)
+
+
 def _optional(
     one: Mapping[str, Any], place: str, choices: int, limits: RequestLimits, problems: list[str]
 ) -> dict[str, Any]:
@@ -174,13 +182,12 @@ def _optional(
     found: dict[str, Any] = {name: one.get(name) for name in KEYS}
     if not isinstance(found["id"], str | None) or len(found["id"] or "") > LONGEST_TEXT:
         problems.append(f"{place}.id must be text of at most {LONGEST_TEXT} characters")
-    unit = found["unit"]
-    if isinstance(unit, bool) or not isinstance(unit, str | int | None):
-        problems.append(f"{place}.unit must be text or a whole number")
-    elif len(str(unit) if isinstance(unit, str) else "") > LONGEST_TEXT or (
-        isinstance(unit, int) and abs(unit) >= 2**63
-    ):
-        problems.append(f"{place}.unit must be shorter than {LONGEST_TEXT} characters")
+    if found["unit"] is not None and not isinstance(found["unit"], str):
+        found["unit"] = as_whole(found["unit"])
+        if found["unit"] is None:
+            problems.append(f"{place}.unit must be text or a whole number of 64 bits")
+    elif len(found["unit"] or "") > LONGEST_TEXT:
+        problems.append(f"{place}.unit must be text of at most {LONGEST_TEXT} characters")
     if found["hour"] is not None:
         found["hour"] = as_number(found["hour"])
         if found["hour"] is None or not 0 <= found["hour"] < 24:

@@ -153,10 +153,11 @@ def _number(given: Any, place: str, problems: list[str]) -> float | None:
 
 def _whole(body: Mapping[str, Any], name: str, otherwise: int, problems: list[str]) -> int:
     given = body.get(name, otherwise)
-    if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given < 10_000:
+    good = isinstance(given, int | float) and not isinstance(given, bool)
+    if not good or not 0 <= given < 10_000 or given != int(given):
         problems.append(f"{name} must be a whole number")
         return otherwise
-    return given
+    return int(given)
 
 
 def _flag(body: Mapping[str, Any], name: str, problems: list[str]) -> bool:

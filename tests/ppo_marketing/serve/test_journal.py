@@ -29,6 +29,7 @@ def test_after_a_snapshot_only_what_followed_is_read(tmp_path: Path) -> None:
     journal.append({"number": 0})
     journal.compact({"sum": 0})
     journal.append({"number": 1})
+    journal.wait()
     assert len(list(tmp_path.glob("journal-*"))) == 1
     again = reopened(tmp_path)
     assert again.snapshot == {"number": 1, "state": {"sum": 0}}
@@ -40,6 +41,7 @@ def test_a_kill_between_snapshot_and_new_file_counts_nothing_twice(tmp_path: Pat
     journal.append({"number": 0})
     old = next(tmp_path.glob("journal-*")).read_bytes()
     journal.compact({"sum": 0})
+    journal.wait()
     (tmp_path / "journal-000000000000000.jsonl").write_bytes(old)  # as if it was not removed yet
     assert reopened(tmp_path).records == []
 
@@ -75,6 +77,7 @@ def test_a_missing_file_is_noticed(tmp_path: Path) -> None:
     journal.append({"number": 0})
     journal.compact({})
     journal.append({"number": 1})
+    journal.wait()
     (tmp_path / "snapshot.json").unlink()
     with pytest.raises(IntegrityError):
         reopened(tmp_path)
@@ -92,3 +95,35 @@ def test_a_full_disk_keeps_nothing_of_a_record(
             journal.append({"number": 1})
     journal.append({"number": 2})
     assert [one["number"] for one in reopened(tmp_path).records] == [0, 2]
+
+
+def test_a_kill_before_the_snapshot_is_written_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = reopened(tmp_path)
+    journal.append({"number": 0})
+
+    def full(descriptor: int) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        journal.compact({"sum": 0})
+        journal.wait()
+    assert "no snapshot" in capsys.readouterr().err
+    journal.append({"number": 1})
+    again = reopened(tmp_path)
+    assert again.snapshot is None
+    assert [one["number"] for one in again.records] == [0, 1]
+
+
+@pytest.mark.parametrize(("seconds", "synced"), [(0.0, 3), (60.0, 0)])
+def test_with_no_time_to_lose_every_record_is_on_disk_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, synced: int
+) -> None:
+    calls = []
+    monkeypatch.setattr(os, "fdatasync", calls.append)
+    journal = Journal(tmp_path, seconds)
+    for number in range(3):
+        journal.append({"number": number})
+    assert len(calls) == synced

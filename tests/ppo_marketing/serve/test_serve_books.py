@@ -62,6 +62,7 @@ def test_books_read_again_at_any_moment_are_the_same(
         else:
             books.expire(now)
         if step % 7 == 0:
+            books._journal.wait()
             assert told(opened(tmp_path)) == told(books)
     assert books.state.spent_total > 0
 
@@ -144,3 +145,12 @@ def test_receipts_are_remembered_as_bits_and_the_oldest_count_as_known(
     assert 3 in receipts
     assert 4 in receipts  # of the block that was dropped nothing is known: nothing is paid twice
     assert 20_000 in Receipts.from_plain(receipts.as_plain())
+
+
+def test_after_more_than_a_month_only_a_person_lets_the_books_go_on(tmp_path: Path) -> None:
+    books = opened(tmp_path)
+    decide(books, [1.0], 0.0)
+    later = 40 * DAY
+    assert decide(books, [1.0], later).action.sum() == 0.0
+    books.resume(40)
+    assert decide(opened(tmp_path), [1.0], later).action.sum() == 1.0
