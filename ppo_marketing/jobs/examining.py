@@ -52,6 +52,10 @@ def examined(project: Project, prepared: Prepared, record: Record, now: datetime
         shift=shift.shift.word,
         cached=str(prepared.log.path.resolve()),
     )
+
+
+def remember(project: Project, record: Record) -> None:
+    """Let the next log be held against this run's, which is trained on now."""
     write_atomically(project.folder / LATEST, record.folder.name.encode())
 
 

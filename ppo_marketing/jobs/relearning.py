@@ -17,6 +17,7 @@ from ppo_marketing.jobs.calibration import (
     load_calibration,
     record_calibration,
 )
+from ppo_marketing.jobs.examining import remember
 from ppo_marketing.jobs.incumbents import Incumbent, incumbent
 from ppo_marketing.jobs.judging import Judged, evaluate
 from ppo_marketing.jobs.lessons import Lesson, lesson_of, scores, trained
@@ -47,6 +48,7 @@ def relearn(
         calibration, settings = load_calibration(decision, folder)
         record_calibration(run, calibration, prepared.about())
         pipeline.require_fidelity(calibration, config.accept_failed_fidelity)
+        remember(project, record)
         champion, reason = _champion(job, decision, line)
         with job.reporter.stage("tuning the rules on history"):
             lesson = lesson_of(

@@ -53,7 +53,8 @@ class RetrainingSection(_Section):
     seeds: PositiveInt = 3
     """Trainings, of which fresh episodes choose one: luck of a single seed is then told apart."""
     from_champion: bool = True
-    """Start from the champion and hold on to it; false: start from the rule, as the first time."""
+    """Start from the champion and hold on to it; false: start from the rule, as the first time.
+    Nothing then compares the two decision by decision, so that a person promotes."""
     anchor: AnchorSection = AnchorSection()
     """The price on leaving the champion, unless training.ppo.anchor names one."""
     most_kl: PositiveFloat = 0.08
