@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from ppo_marketing.cli import content, experiment, releases
+from ppo_marketing.cli import asking, content, experiment, releases
 from ppo_marketing.cli.app import app as analysts_app
 from ppo_marketing.cli.exporting import export
 from ppo_marketing.cli.fair import fairness
@@ -63,6 +63,8 @@ for command in (
     regress,
 ):
     app.command()(command)
+for question in (asking.limits, asking.report):
+    app.command()(question)
 for release in (
     releases.approve,
     releases.reject,

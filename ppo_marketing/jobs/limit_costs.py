@@ -112,12 +112,21 @@ def last_section(project: Path, parts: Parts) -> tuple[GuardrailsSection, bool]:
     path = kept_section(project, parts.decision.name)
     if not path.is_file():
         return parts.config.guardrails, False
+    return build(GuardrailsSection, section_in(path), f"guardrails kept in {path.name}"), True
+
+
+def section_in(path: Path) -> Mapping[str, Any]:
+    """The `guardrails:` section of a YAML file as plain values.
+
+    Raises UserError where there is none.
+    """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        values = content["guardrails"]
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))["guardrails"]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
-        raise UserError(f"the guardrails kept in {path.name} cannot be read: {error}") from error
-    return build(GuardrailsSection, values, f"guardrails kept in {path.name}"), True
+        raise UserError(f"{path.name} holds no guardrails that can be read: {error!r}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"`guardrails:` in {path.name} must hold `name: value` lines")
+    return values
 
 
 def labels_of(parts: Parts) -> tuple[str, ...]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
 from envs import load_decision
 from ppo_marketing.access import Role, User
+from ppo_marketing.cli import app
 from ppo_marketing.errors import Refused, UserError
 from ppo_marketing.jobs import background
 from ppo_marketing.jobs.challenging import challenge
@@ -58,6 +62,21 @@ def test_without_limits_the_price_is_nothing_and_the_value_is_the_evidences(part
     evidence = kept_evidence(parts.run)
     assert found.unguarded.value == pytest.approx(evidence.judgement.later.policy.value.value)
     assert found.cost.value == 0.0
+
+
+def test_the_command_line_prices_limits_with_the_same_numbers(parts: Parts, tmp_path: Path) -> None:
+    values = {"amounts": {"floor": -0.1, "cap": 0.1}, "support_margin": 0.1}
+    file = tmp_path / "limits.yaml"
+    file.write_text(yaml.safe_dump({"guardrails": values}))
+    asked = CliRunner().invoke(app, ["limits", str(parts.run), "-c", str(file), "--json"])
+    assert asked.exit_code == 0, asked.output
+    found = limit_costs(parts, checked_section(parts, values)).to_dict()
+    assert json.loads(asked.stdout) == json.loads(json.dumps(found))
+    page = tmp_path / "report.html"
+    asked = CliRunner().invoke(app, ["report", str(parts.run), "-o", str(page), "--json"])
+    assert asked.exit_code == 0, asked.output
+    assert json.loads(asked.stdout) == {"path": str(page)}
+    assert "May it be released?" in page.read_text()
 
 
 def test_an_unusable_section_is_refused_with_every_problem(parts: Parts) -> None:
