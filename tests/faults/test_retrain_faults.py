@@ -30,6 +30,7 @@ from ppo_marketing.jobs.retraining_record import Record
 from ppo_marketing.retraining.decisions import Outcome
 from ppo_marketing.tracking import open_tracker
 from ppo_marketing.tracking.registry import CHAMPION
+from tests.support.command import PROCESSES
 from tests.support.retraining import (
     LATER,
     TRAINING,
@@ -109,37 +110,19 @@ def test_a_retraining_killed_before_the_line_of_any_stage_goes_on_to_the_same_po
     assert actions == ["promote", "promote"], "released once"
 
 
-JOB = """
-import os, sys
-from pathlib import Path
-from ppo_marketing.jobs.retraining import retrain
-from ppo_marketing.ppo import train
-from tests.support.retraining import LATER, job_of, supported
+def _stopping_at_its_first_checkpoint(file: Path, saved: Any, never: Any) -> None:
+    from ppo_marketing.ppo import train
 
-save = train.save_checkpoint
+    save = train.save_checkpoint
 
-def saving(*arguments):
-    save(*arguments)
-    print("saved", flush=True)
-    sys.stdin.readline()
+    def saving(*arguments: Any) -> None:
+        save(*arguments)
+        saved.set()
+        never.wait()
 
-if sys.argv[2] == "slowly":
-    train.save_checkpoint = saving
-with supported():
-    try:
-        print(retrain(job_of(Path(sys.argv[1]), LATER)).outcome)
-    except Exception as error:
-        print(error, file=sys.stderr)
-        sys.exit(getattr(error, "exit_code", 1))
-"""
-
-
-def started(file: Path, how: str, *before: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*before, sys.executable, "-c", JOB, str(file), how],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    )  # fmt: skip
+    with supported(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "save_checkpoint", saving)
+        retrain(job_of(file, LATER))
 
 
 def test_kill_9_in_training_holds_no_lock_leaves_no_orphan_and_is_resumed_exactly(
@@ -148,14 +131,16 @@ def test_kill_9_in_training_holds_no_lock_leaves_no_orphan_and_is_resumed_exactl
     """How often it is saved is no part of what is learned: the policy is the undisturbed one's."""
     sections = {"run": {"training": {**TRAINING, "checkpoint_every": 1}}, "retraining": ONE_SEED}
     file = onward(champion_project, tmp_path / "project", **sections)
-    first = started(file, "slowly")
-    assert first.stdout is not None
-    assert first.stdout.readline() == "saved\n", first.communicate(timeout=DEADLINE_S)[1]
+    saved, never = PROCESSES.Event(), PROCESSES.Event()
+    first = PROCESSES.Process(target=_stopping_at_its_first_checkpoint, args=(file, saved, never))
+    first.start()
+    assert saved.wait(DEADLINE_S)
     with pytest.raises(AlreadyRunning) as second:
         retrain(job_of(file, LATER))
     assert second.value.exit_code == 75
-    first.send_signal(signal.SIGKILL)
-    first.communicate(timeout=DEADLINE_S)
+    first.kill()
+    first.join()
+    assert first.exitcode == -signal.SIGKILL
     assert list(file.parent.rglob("checkpoint.pt"))
     assert champion_number(file.parent) == 1
 
@@ -167,6 +152,21 @@ def test_kill_9_in_training_holds_no_lock_leaves_no_orphan_and_is_resumed_exactl
     statuses = [run.info.status for run in found]
     assert statuses.count("KILLED") == 2, "the killed job's run and its seed's"
     assert "RUNNING" not in statuses
+
+
+JOB = """
+import sys
+from pathlib import Path
+from ppo_marketing.jobs.retraining import retrain
+from tests.support.retraining import LATER, job_of, supported
+
+with supported():
+    try:
+        retrain(job_of(Path(sys.argv[1]), LATER))
+    except Exception as error:
+        print(error, file=sys.stderr)
+        sys.exit(getattr(error, "exit_code", 1))
+"""
 
 
 def test_a_read_only_registry_is_named_and_nothing_is_released(
@@ -181,10 +181,13 @@ def test_a_read_only_registry_is_named_and_nothing_is_released(
     allowed = subprocess.run([*own, mount, store], capture_output=True, text=True)
     if allowed.returncode != 0:
         pytest.skip(f"a private mount is not allowed on this machine: {allowed.stderr.strip()}")
-    job = started(file, "plainly", *own, f'{mount} && exec "$@"', store)
-    _, errors = job.communicate(timeout=DEADLINE_S)
-    assert job.returncode == 3, errors
-    assert "mlflow.db cannot be written" in errors
+    job = subprocess.run(
+        [*own, f'{mount} && exec "$@"', store, sys.executable, "-c", JOB, str(file)],
+        capture_output=True, text=True, timeout=DEADLINE_S, cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    assert job.returncode == 3, job.stderr
+    assert "mlflow.db cannot be written" in job.stderr
     assert champion_number(file.parent) == 1
     assert alerts(file.parent) == ["failed"]
 
