@@ -48,10 +48,6 @@ ONE_SEED = {"seeds": 1}
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-class Killed(BaseException):
-    """What nothing catches, as nothing catches SIGKILL."""
-
-
 @pytest.fixture(autouse=True, scope="module")
 def _supported() -> Iterator[None]:
     with supported():
@@ -74,31 +70,33 @@ def policy_of(done: Retrained) -> bytes:
 STAGES = ("examined", "champion", "calibrated", "seed 0", "chosen", "judged", "end")
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_retraining_killed_before_the_line_of_any_stage_goes_on_to_the_same_policy(
-    champion_project: Path,
-    whole: Retrained,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    stage: str,
-) -> None:
-    file = onward(champion_project, tmp_path / "project", retraining=ONE_SEED)
+def _killed_before_the_line_of(file: Path, stage: str) -> None:
     finish = Record.finish
+
+    def killed(*arguments: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def killing(record: Record, name: str, **said: Any) -> dict[str, Any]:
         if name == stage:
-            raise Killed
+            killed()
         return finish(record, name, **said)
 
-    def killed(*arguments: Any) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
+    with supported(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(Record, "finish", killing)
         if stage == "end":
             patch.setattr(Record, "end", killed)
-        with pytest.raises(Killed):
-            retrain(job_of(file, LATER))
+        retrain(job_of(file, LATER))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_retraining_killed_before_the_line_of_any_stage_goes_on_to_the_same_policy(
+    champion_project: Path, whole: Retrained, tmp_path: Path, stage: str
+) -> None:
+    file = onward(champion_project, tmp_path / "project", retraining=ONE_SEED)
+    job = PROCESSES.Process(target=_killed_before_the_line_of, args=(file, stage))
+    job.start()
+    job.join()
+    assert job.exitcode == -signal.SIGKILL
     assert champion_number(file.parent) == (2 if stage == "end" else 1)
 
     done = retrain(job_of(file, LATER))
