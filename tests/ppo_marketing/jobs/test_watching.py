@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from ppo_marketing.errors import UserError
 from ppo_marketing.jobs import watching
 from ppo_marketing.jobs.retraining_record import Record
 from ppo_marketing.jobs.watching import ASIDE, Fate, ledger, watch
+from tests.support.command import PROCESSES
 from tests.support.retraining import (
     LATER,
     TRAINING,
@@ -31,10 +34,6 @@ CORRUPT, SHIFTED = 3, 6
 FIRST_DAY = 18
 BOUND = 0.02
 QUICK = {**TRAINING, "total_steps": 2_048, "episodes": 32, "validation_episodes": 16}
-
-
-class Killed(BaseException):
-    """What nothing catches, as nothing catches SIGKILL."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -55,6 +54,40 @@ def land(folder: Path, number: int) -> Path:
     return path
 
 
+def killed(*arguments: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _in_the_middle_of_the_fifth(file: Path, folder: Path) -> None:
+    finish = Record.finish
+
+    with supported(), pytest.MonkeyPatch.context() as patch:
+        job = job_of(file, LATER)
+
+        def killing(record: Record, stage: str, **said: Any) -> dict[str, Any]:
+            if len(ledger(job)) == 4 and stage == "chosen":
+                killed()
+            return finish(record, stage, **said)
+
+        patch.setattr(Record, "finish", killing)
+        list(watch(job, folder, until_empty=True))
+
+
+def _with_the_line_of_the_eighth_unsaid(file: Path, folder: Path) -> None:
+    noted = watching._noted
+
+    with supported(), pytest.MonkeyPatch.context() as patch:
+        job = job_of(file, LATER)
+
+        def unsaid(*arguments: Any) -> Any:
+            if len(ledger(job)) == 7:
+                killed()
+            return noted(*arguments)
+
+        patch.setattr(watching, "_noted", unsaid)
+        list(watch(job, folder, until_empty=True))
+
+
 @pytest.fixture
 def project(champion_project: Path, tmp_path: Path) -> Path:
     return onward(
@@ -68,7 +101,7 @@ def project(champion_project: Path, tmp_path: Path) -> Path:
 
 
 def test_ten_files_one_shifted_one_corrupt_are_taken_up_once_across_a_kill(
-    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "landing"
     folder.mkdir()
@@ -77,27 +110,11 @@ def test_ten_files_one_shifted_one_corrupt_are_taken_up_once_across_a_kill(
     (folder / ".day-99.parquet").write_bytes(b"still being written")
     job = job_of(project, LATER)
 
-    # Killed twice: in the middle of the fifth file's retraining, and with the eighth's line unsaid.
-    finish, note = Record.finish, watching._noted
-
-    def killing(record: Record, stage: str, **said: Any) -> dict[str, Any]:
-        if len(ledger(job)) == 4 and stage == "chosen":
-            raise Killed
-        return finish(record, stage, **said)
-
-    def unsaid(*arguments: Any) -> Any:
-        if len(ledger(job)) == 7:
-            raise Killed
-        return note(*arguments)
-
-    for name, place, stand_in in (
-        ("finish", Record, killing),
-        ("_noted", watching, unsaid),
-    ):
-        with monkeypatch.context() as patch:
-            patch.setattr(place, name, stand_in)
-            with pytest.raises(Killed):
-                list(watch(job, folder, until_empty=True))
+    for killing in (_in_the_middle_of_the_fifth, _with_the_line_of_the_eighth_unsaid):
+        process = PROCESSES.Process(target=killing, args=(project, folder))
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
     list(watch(job, folder, until_empty=True))
 
     lines = ledger(job)
