@@ -61,9 +61,7 @@ def fitted(champion: Incumbent, calibration: Calibration, fresh: Agent) -> Incum
     policy that would be trained, a `fresh` one.
     """
     require_unseen_days(champion.folder, calibration)
-    agent = champion.agent
-    if isinstance(agent.head, ItemHead) and isinstance(fresh.head, ItemHead):
-        agent = agent.for_items(fresh.head.features.cpu().numpy())
+    agent, start = (_of_today(policy, fresh) for policy in (champion.agent, champion.start))
     if agent.describe() != fresh.describe():
         raise UserError(
             f"the champion in {champion.folder} has another form than what would be trained:\n"
@@ -71,7 +69,14 @@ def fitted(champion: Incumbent, calibration: Calibration, fresh: Agent) -> Incum
             "Train with the champion's training.ppo settings, or set retraining.from_champion: "
             "false in the project file"
         )
-    return champion._replace(agent=agent)
+    return champion._replace(agent=agent, start=start)
+
+
+def _of_today(policy: Agent, fresh: Agent) -> Agent:
+    """The policy for today's catalogue, where it scores items by their features."""
+    if isinstance(policy.head, ItemHead) and isinstance(fresh.head, ItemHead):
+        return policy.for_items(fresh.head.features.cpu().numpy())
+    return policy
 
 
 def _folder_of(line: Line, desk: Desk, named: Path | None, runs: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from envs.core.decision import Calibration, Decision
 from ppo_marketing import pipeline
 from ppo_marketing.behaviour import Choices
 from ppo_marketing.config import RunConfig
+from ppo_marketing.constrained import share_of
 from ppo_marketing.divergence import categorical_kl, gaussian_kl
 from ppo_marketing.errors import UserError
 from ppo_marketing.jobs.incumbents import Incumbent, fitted
@@ -102,7 +103,9 @@ def trained(
             checkpoint=folder / "checkpoint.pt", on_update=on_update, stop=stop,
             agent=None if lesson.champion is None else lesson.champion.agent,
         )  # fmt: skip
-    run.metrics(result.history[-1].metrics(), result.history[-1].steps)
+    last = result.history[-1]
+    known = replace(last, validation_score=share_of(last.validation_score))
+    run.metrics(known.metrics(), last.steps)
     bounded = _bounded(lesson, result.best, most_kl)
     keep_policy(
         bounded.agent, lesson.start, lesson.settings, lesson.calibration, training.constraint,

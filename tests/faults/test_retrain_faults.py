@@ -110,11 +110,10 @@ def test_a_retraining_killed_before_the_line_of_any_stage_goes_on_to_the_same_po
 
 def _stopping_at_its_first_checkpoint(file: Path, saved: Any, never: Any) -> None:
     from ppo_marketing.ppo import train
-
-    save = train.save_checkpoint
+    from ppo_marketing.ppo.checkpoint import save_checkpoint
 
     def saving(*arguments: Any) -> None:
-        save(*arguments)
+        save_checkpoint(*arguments)
         saved.set()
         never.wait()
 
