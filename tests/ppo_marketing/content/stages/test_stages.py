@@ -17,7 +17,7 @@ from ppo_marketing.content.kl import AdaptiveKL
 from ppo_marketing.content.models import load_language_model
 from ppo_marketing.content.rules.brand import read_brand
 from ppo_marketing.content.stages import align, fits, texts
-from ppo_marketing.content.stages.files import folder_sha256, write_lines
+from ppo_marketing.content.stages.files import folder_sha256, read_preferences, write_lines
 from ppo_marketing.content.stages.sample import write_sample
 from ppo_marketing.errors import AlreadyRunning, Interrupted, UserError
 from ppo_marketing.files import held_alone
@@ -43,8 +43,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def reward(made: Path, output: Path, **more: Any) -> dict[str, Any]:
-    asked = {"members": 2, "prompts": made / "prompts.jsonl", "seed": 0, "reporter": QUIET} | more
-    return fits.reward(made / "sft" / "model", made / "preferences.jsonl", output, FAST, **asked)
+    asked: dict[str, Any] = {
+        "members": 2,
+        "prompts": made / "prompts.jsonl",
+        "seed": 0,
+        "reporter": QUIET,
+    }
+    return fits.reward(
+        made / "sft" / "model", made / "preferences.jsonl", output, FAST, **asked | more
+    )
 
 
 def aligned(made: Path, output: Path, **more: Any) -> dict[str, Any]:
@@ -67,7 +74,7 @@ def test_reward_models_are_judged_on_pairs_held_out(made: Path) -> None:
     assert found["held_out"]["pairs"] == pytest.approx(12, abs=2)
     low, high = found["held_out"]["accuracy_bounds"]
     assert low <= found["held_out"]["accuracy"] <= high
-    pairs = fits.read_preferences(made / "preferences.jsonl")
+    pairs = read_preferences(made / "preferences.jsonl")
     learned, held = fits.split_pairs(pairs, 0)
     assert sorted(map(repr, [*learned, *held])) == sorted(map(repr, pairs))
 
@@ -235,7 +242,7 @@ def test_rating_goes_on_with_the_pairs_that_are_left_and_hides_which_text_is_whi
     output = tmp_path / "ratings" / "ratings.jsonl"
     assert texts.rate(pairs, output, ask, 0) == {"rated_now": 9, "rated": 9, "pairs": 40}
     assert texts.rate(pairs, output, ask, 0)["rated"] == 40
-    rated = fits.read_preferences(output)
+    rated = read_preferences(output)
     assert all(pair.chosen.startswith("good") for pair in rated)
     firsts: Sequence[str] = [first.split()[0] for first, _ in shown]
     assert 5 < firsts.count("good") < len(firsts) - 5

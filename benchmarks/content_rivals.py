@@ -1,0 +1,164 @@
+"""Best-of-n, DPO and SFT on the best, on one pool of the reference's texts with their scores."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.content_parts import Contestant, gold_of
+from ppo_marketing.content import brand_world
+from ppo_marketing.content.alignment import AlignmentConfig, draw
+from ppo_marketing.content.best_of_n import best_of_n, n_of_kl
+from ppo_marketing.content.fitting import Fit, FitSettings
+from ppo_marketing.content.kl import best_of_n_kl
+from ppo_marketing.content.language import measured
+from ppo_marketing.content.models import LanguageModel
+from ppo_marketing.content.objectives import direct_preference, next_token
+from ppo_marketing.content.score_model import ScoreModel
+from ppo_marketing.content.tokens import Sequences
+
+CHUNK = 1024
+"""Rows between two looks at the KL."""
+BEST_OF = 16
+"""What SFT is fitted to: the best of so many."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Texts of the reference, `[prompts, draws]` in a row, with the reward model's scores."""
+
+    rows: Sequences
+    texts: list[str]
+    prompts: list[str]
+    score: np.ndarray[Any, Any]  # [prompts, draws]
+
+    @property
+    def draws(self) -> int:
+        """Texts of each prompt."""
+        return int(self.score.shape[1])
+
+    def groups(self, n: int) -> np.ndarray[Any, Any]:
+        """Return the places of the best of every n texts of a prompt, without overlap."""
+        whole = self.draws // n * n
+        best = best_of_n(self.score[:, :whole].reshape(-1, n))
+        first = np.arange(len(self.score))[:, None] * self.draws + np.arange(0, whole, n)
+        return np.asarray(first.reshape(-1) + best)
+
+
+def drawn_pool(
+    language: LanguageModel, judge: ScoreModel, config: AlignmentConfig, texts: int, seed: int
+) -> Pool:
+    """Draw as many texts as a PPO training did, the same number for every prompt."""
+    draws = max(2, texts // len(brand_world.PROMPTS) // 2 * 2)
+    prompts = [prompt for prompt in brand_world.PROMPTS for _ in range(draws)]
+    rows = draw(language, language.model, prompts, config, np.random.default_rng([seed, 7]))
+    score = judge.scored(rows).double().numpy().reshape(-1, draws)
+    return Pool(rows, language.texts(rows), prompts, score)
+
+
+def best_of_pool(pool: Pool, scale: tuple[float, float], kl: float) -> Contestant:
+    """Best-of-n at the n whose KL is nearest."""
+    n = min(n_of_kl(kl), pool.draws)
+    places = pool.groups(n)
+    gold = brand_world.golds(
+        [pool.texts[place] for place in places], [pool.prompts[place] for place in places]
+    )
+    gold = (gold - scale[0]) / scale[1]
+    error = float(gold.std() / math.sqrt(len(gold)))
+    return Contestant("best of n", best_of_n_kl(n), float(gold.mean()), error, len(pool.texts))
+
+
+def direct(
+    language: LanguageModel,
+    pool: Pool,
+    scale: tuple[float, float],
+    config: AlignmentConfig,
+    kl: float,
+    judged: int,
+    seed: int,
+) -> Contestant:
+    """DPO on the pool's texts in pairs, the reward model's choice; stopped at the KL."""
+    own = LanguageModel(copy.deepcopy(language.model), language.tokenizer)
+    flat = pool.score.reshape(-1)
+    even = np.arange(0, len(flat), 2)
+    better = np.where(flat[even] >= flat[even + 1], even, even + 1)
+    worse = np.where(flat[even] >= flat[even + 1], even + 1, even)
+    order = np.random.default_rng([seed, 8]).permutation(len(even))
+
+    def objective(chunk: np.ndarray[Any, Any]) -> Callable[[Tensor], Tensor]:
+        chosen, rejected = (
+            pool.rows.take(torch.from_numpy(side[order[chunk]])) for side in (better, worse)
+        )
+        return direct_preference(own.model, language.model, chosen, rejected, beta=0.1)
+
+    until(own, language, objective, len(even), 2e-4, kl, config, seed)
+    return gold_of("DPO", own, language, scale, config, seed, judged)
+
+
+def on_best(
+    language: LanguageModel,
+    pool: Pool,
+    scale: tuple[float, float],
+    config: AlignmentConfig,
+    kl: float,
+    judged: int,
+    seed: int,
+) -> Contestant:
+    """SFT on the best of every 16 texts of the pool; stopped at the KL."""
+    own = LanguageModel(copy.deepcopy(language.model), language.tokenizer)
+    places = pool.groups(min(BEST_OF, pool.draws))
+    order = np.random.default_rng([seed, 8]).permutation(places)
+
+    def objective(chunk: np.ndarray[Any, Any]) -> Callable[[Tensor], Tensor]:
+        return next_token(own.model, pool.rows.take(torch.from_numpy(order[chunk])))
+
+    until(own, language, objective, len(places), 1e-3, kl, config, seed)
+    return gold_of("SFT on the best", own, language, scale, config, seed, judged)
+
+
+def until(
+    own: LanguageModel,
+    reference: LanguageModel,
+    objective: Callable[[np.ndarray[Any, Any]], Callable[[Tensor], Tensor]],
+    rows: int,
+    learning_rate: float,
+    kl: float,
+    config: AlignmentConfig,
+    seed: int,
+    passes: int = 3,
+) -> None:
+    """Fit chunk by chunk until the KL is reached; of the two around it the nearer is kept."""
+    size = min(CHUNK, rows)
+    chunks = max(1, passes * rows // size)
+    fit = Fit(
+        list(own.model.parameters()), size,
+        # A rate that hardly falls: where to stop is the KL's to say.
+        FitSettings(epochs=10 * chunks, batch=min(64, size), learning_rate=learning_rate),
+        np.random.default_rng([seed, 9]),
+    )  # fmt: skip
+    before, reached = fit.state(), 0.0
+    for chunk in range(chunks):
+        fit.epoch(objective(np.arange(chunk * size, (chunk + 1) * size) % rows))
+        now = _distance(own, reference, config, seed)
+        if now >= kl:
+            if kl - reached < now - kl:
+                fit.load(before)
+            return
+        before, reached = fit.state(), now
+
+
+def _distance(
+    own: LanguageModel, reference: LanguageModel, config: AlignmentConfig, seed: int
+) -> float:
+    rng = np.random.default_rng([seed, 10])
+    rows = draw(own, own.model, brand_world.prompts(512, rng), config, rng)
+    policy, _ = measured(own.model, rows)
+    anchor, _ = measured(reference.model, rows)
+    return float((policy - anchor).sum(dim=1).mean())
