@@ -130,7 +130,8 @@ def one_seed(sizes: Sizes, seed: int) -> dict[str, Any]:
     several = trained(language, members, scale, config, seed)
     collapse = trained(language, members[:1], scale, replace(config, kl=free), seed)
 
-    distances = [row.kl_k3 for row in collapse.training.history]
+    # By k1, which is the steadier one far from the reference.
+    distances = [max(0.0, row.kl) for row in collapse.training.history]
     fit = gao_fit(np.array(distances), np.array(collapse.gold))
     reached = single.kl_at_the_end
     pool = drawn_pool(language, members[0], config, sizes.updates * sizes.texts, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,11 +16,14 @@ if TYPE_CHECKING:
     from ppo_marketing.content.alignment import AlignmentConfig
     from ppo_marketing.content.fitting import FitSettings
     from ppo_marketing.content.rules.terms import Preference
+    from ppo_marketing.content.stages.checks import PromptChange
 
 app = typer.Typer(
     help="Align a language model to a brand: preferences, reward models, PPO, comparison.",
     no_args_is_help=True,
 )
+
+MOST_SHOWN = 20
 
 ModelFolder = Annotated[
     Path, typer.Option(help="A local model folder: safetensors, config and tokenizer.")
@@ -243,6 +247,83 @@ def compare(
 
 
 @app.command()
+def gate(
+    reference: Annotated[Path, typer.Option(help="The model folder that alignment started from.")],
+    model: ModelFolder,
+    prompts: Prompts,
+    rules: Annotated[Path, typer.Option(help="A reward.yaml: its hard rules must be kept.")],
+    reward: RewardModels = None,
+    most_nats: Annotated[float, typer.Option(help="How far from the reference it may be.")] = 10.0,
+    texts: Annotated[int, typer.Option(min=2, help="Texts to judge by.")] = 1024,
+    most_tokens: MostTokens = 24,
+    temperature: Temperature = 1.0,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Hold an aligned model to its rules, its reference and its distance; exit 4 if it fails.
+
+    --reward should name reward models of pairs that the model was not aligned with.
+    """
+    from ppo_marketing.content.stages.checks import gate as judged
+    from ppo_marketing.errors import GateNotPassed
+
+    verdict = judged(
+        reference, model, prompts, rules=rules, reward=reward, texts=texts, most_nats=most_nats,
+        config=_drawing(most_tokens, temperature), seed=seed,
+    )  # fmt: skip
+    lines = [
+        f"{'passed' if test.passed else 'FAILED'}  {test.name}: {test.said}"
+        for test in verdict.tests
+    ]
+    show(json, verdict.as_values(), "\n".join(lines))
+    if not verdict.passed:
+        failed = "; ".join(test.name for test in verdict.tests if not test.passed)
+        raise GateNotPassed(f"the model may not be used: not shown that {failed}")
+
+
+@app.command()
+def regress(
+    old: Annotated[Path, typer.Argument(help="The model folder in use.")],
+    new: Annotated[Path, typer.Argument(help="The model folder that would replace it.")],
+    prompts: Prompts,
+    rules: Annotated[Path, typer.Option(help="The guidelines as they are now: a reward.yaml.")],
+    old_rules: Annotated[
+        Path | None, typer.Option(help="The guidelines that the old model was made for.")
+    ] = None,
+    most_nats: Annotated[float, typer.Option(help="The KL above which it is refused.")] = 10.0,
+    texts: Annotated[int, typer.Option(min=1, help="Texts of each prompt and model.")] = 32,
+    most_tokens: MostTokens = 24,
+    temperature: Temperature = 1.0,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Show which prompts a new model changes, compliance before and after, and the KL."""
+    from ppo_marketing.content.stages.checks import regress as compared
+    from ppo_marketing.errors import Refused
+
+    found = compared(
+        old, new, prompts, rules=rules, old_rules=old_rules, texts=texts,
+        config=_drawing(most_tokens, temperature), seed=seed,
+    )  # fmt: skip
+    values = found.as_values()
+    if json:
+        show(True, values, "")
+    else:
+        print_table(_changes_table(found.prompts[:MOST_SHOWN]))
+        typer.echo(
+            f"{values['changed']} of {len(found.prompts)} prompts have another likeliest text; "
+            f"rules kept {values['compliance_before']:.1%} before, "
+            f"{values['compliance_after']:.1%} after (the old model under the new rules: "
+            f"{values['old_model_under_new_rules']:.1%}); {found.kl:.2f} nats a text"
+        )
+    if not found.kl <= most_nats:
+        raise Refused(
+            f"the new model is {found.kl:.2f} nats a text from the old one and {most_nats:g} are "
+            "allowed: align it with a higher --beta or a lower --target-kl, or say --most-nats"
+        )
+
+
+@app.command()
 def rate(
     pairs: Annotated[Path, typer.Argument(help='JSON lines {"prompt": ..., "a": ..., "b": ...}.')],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .jsonl of ratings.")],
@@ -329,6 +410,24 @@ def _ppo_text(found: dict[str, Any], output: Path) -> str:
         mark = "  <- moved much" if sign["marked"] else ""
         lines.append(f"  {sign['name']}: {sign['reference']:.2f} -> {sign['aligned']:.2f}{mark}")
     return "\n".join(lines)
+
+
+def _changes_table(changes: Sequence[PromptChange]) -> Any:
+    from rich.table import Table
+
+    table = Table(title="The prompts that change most")
+    for name in ("prompt", "before", "after", "KL, nats", "rules kept before", "after"):
+        table.add_column(name)
+    for one in changes:
+        table.add_row(
+            one.prompt,
+            one.old_text,
+            one.new_text if one.changed else "(the same)",
+            f"{one.kl:.2f}",
+            f"{one.kept_before:.0%}",
+            f"{one.kept_after:.0%}",
+        )
+    return table
 
 
 def _comparison_table(rows: list[Any]) -> Any:
