@@ -76,8 +76,9 @@ def sft(
 
     settings = _fit_settings(epochs, batch, learning_rate)
     found = fit(model, corpus, output, settings, seed, reporter())
-    show(
+    _finished(
         json,
+        output,
         found,
         f"{found['texts']:,} texts, {found['loss_nats_a_token'][-1]:.3f} nats a token; "
         f"the model is in {output / 'model'}",
@@ -107,7 +108,7 @@ def reward(
         model, preferences, output, settings,
         members=members, prompts=prompts, seed=seed, reporter=reporter(),
     )  # fmt: skip
-    show(json, found, _reward_text(found["held_out"]))
+    _finished(json, output, found, _reward_text(found["held_out"]))
 
 
 @app.command()
@@ -152,7 +153,7 @@ def ppo(
         rules=rules, models=reward, how=_combination(reward, combine, penalty, members),
         held_out=held_out, patience=patience, seed=seed, reporter=reporter(),
     )  # fmt: skip
-    show(json, found, _ppo_text(found, output))
+    _finished(json, output, found, _ppo_text(found, output))
 
 
 @app.command()
@@ -174,8 +175,9 @@ def dpo(
         raise UserError(f"--beta is {beta}: it must be positive")
     settings = _fit_settings(epochs, batch, learning_rate)
     found = fit(model, preferences, output, settings, beta=beta, seed=seed, reporter=reporter())
-    show(
+    _finished(
         json,
+        output,
         found,
         f"{found['pairs']:,} pairs, loss {found['loss'][-1]:.3f}; "
         f"the model is in {output / 'model'}",
@@ -350,6 +352,15 @@ def rate(
         f"{found['rated_now']} rated now, {found['rated']} in all, of {found['pairs']} pairs; "
         f"they are in {output}",
     )
+
+
+def _finished(json: bool, output: Path, found: dict[str, Any], text: str) -> None:
+    """Record a finished stage and print what it gave."""
+    from ppo_marketing.config import project_folder
+    from ppo_marketing.jobs.content import record_stage
+
+    run = record_stage(output, project_folder(), reporter())
+    show(json, {**found, "run": run}, text)
 
 
 def _fit_settings(epochs: int, batch: int, learning_rate: float) -> FitSettings:
