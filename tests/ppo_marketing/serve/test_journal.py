@@ -121,7 +121,7 @@ def test_a_kill_before_the_snapshot_is_written_loses_nothing(
 def test_with_no_time_to_lose_every_record_is_on_disk_before_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, synced: int
 ) -> None:
-    calls = []
+    calls: list[int] = []
     monkeypatch.setattr(os, "fdatasync", calls.append)
     journal = Journal(tmp_path, seconds)
     for number in range(3):
