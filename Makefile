@@ -37,10 +37,10 @@ check: .venv/.installed
 # Real logs for the benchmarks that read some; they are never part of this repository.
 DATA ?= ../shared/data
 
-BENCHMARKS := bidding_ppo bidding_rules constraint env_throughput fidelity_gate guardrails honesty_gate \
-	kaplan_meier kl_target log_memory ope_scale personalization_ppo personalization_random_log \
-	personalization_sessions reference_returns sequencing_caps sequencing_fidelity sequencing_ppo \
-	sequencing_throughput throughput
+BENCHMARKS := app_speed batch_scoring bidding_ppo bidding_rules constraint content_alignment env_throughput \
+	fidelity_gate guardrails honesty_gate kaplan_meier kl_target log_memory ope_scale personalization_ppo \
+	personalization_random_log personalization_sessions reference_returns retraining sequencing_caps \
+	sequencing_fidelity sequencing_ppo sequencing_throughput serve_load throughput
 ON_REAL_LOGS := 'ipinyou_sam --data $(DATA)/ipinyou_sam' 'detailing_panel --data $(DATA)/bayesm_marketing' \
 	'open_bandit_ope --data $(DATA)/open_bandit_small' \
 	'ipinyou_rlb --data $(DATA)/ipinyou_rlb --campaign 1458 2259 2261 2821 3358 3386 3427 3476 \
