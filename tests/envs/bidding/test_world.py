@@ -306,6 +306,27 @@ def test_competition_makes_what_is_worth_twice_as_much_dearer_by_its_factor(
     assert np.isinf(contested.price[expected > CAP * (1 + 1e-6)]).all()
 
 
+def test_another_mix_draws_impressions_slot_by_slot_by_what_they_are_worth(
+    rng: np.random.Generator,
+) -> None:
+    days = random_days(rng, days=2, slots=4, per_slot=4000)
+    world = BiddingWorld.planned(days, days, BiddingSettings(bid_cap_cpm=CAP * 1000))
+    mixed = world.under(BiddingScenario(mix=2.0)).days
+    np.testing.assert_array_equal(mixed.offset, days.offset)
+    for start, stop in zip(days.offset[0], days.offset[0][1:], strict=False):
+        value = days.value[start:stop].astype(float)
+        # Weights are the values themselves: the mean becomes E[v^2] / E[v].
+        expected = (value**2).mean() / value.mean()
+        assert mixed.value[start:stop].mean() == pytest.approx(expected, rel=0.02)
+        assert np.isin(mixed.value[start:stop], days.value[start:stop]).all()
+    # An impression brings its own price and click with it.
+    known = set(zip(days.value.tolist(), days.price.tolist(), days.click.tolist(), strict=True))
+    assert (
+        set(zip(mixed.value.tolist(), mixed.price.tolist(), mixed.click.tolist(), strict=True))
+        <= known
+    )
+
+
 @pytest.mark.parametrize("auction", ["second_price", "first_price"])
 def test_no_bid_is_above_a_lowered_cap(rng: np.random.Generator, auction: str) -> None:
     world = small_world(rng, auction=auction, tightness=(100.0,))
