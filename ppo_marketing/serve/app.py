@@ -32,6 +32,8 @@ def application(server: Server) -> Starlette:
         return Route(path, guarded, methods=[method])
 
     async def reload(request: Request) -> Response:
+        if token is None:
+            return JSONResponse({"error": "set token_variable, or send SIGHUP"}, 403)
         if not _is(request, token):
             return JSONResponse({"error": "a bearer token is needed"}, 401)
         before = desk.champion.version

@@ -57,6 +57,7 @@ def test_an_exported_bundle_takes_over_by_itself(tmp_path: Path) -> None:
 def test_a_damaged_bundle_never_takes_over_and_is_told_once(tmp_path: Path) -> None:
     bundle = plain_bundle(tmp_path / "b", KIND, LIMITS)
     with served(bundle, tmp_path / "s") as client:
+        assert client.ask("POST", "/admin/reload").status == 403  # no token was ever agreed on
         first = version(client)
         plain_bundle(bundle, KIND, LIMITS, seed=1)
         model = bytearray((bundle / "policy.onnx").read_bytes())
@@ -67,9 +68,6 @@ def test_a_damaged_bundle_never_takes_over_and_is_told_once(tmp_path: Path) -> N
         assert version(client) == first
         assert alerts(client) == 1.0
         assert "SHA-256" in str(client.ask("GET", "/readyz").json["problems"])
-        answer = client.ask("POST", "/admin/reload")
-        assert answer.status == 409
-        assert answer.json["policy"] == first
         plain_bundle(bundle, KIND, LIMITS, seed=2)  # exported again
         look_once(client)
         assert version(client) != first
@@ -138,3 +136,22 @@ def test_a_server_does_not_start_on_a_damaged_or_unexpected_bundle(tmp_path: Pat
         pass
     with pytest.raises(UserError), opened(tmp_path / "none", settings):
         pass
+
+
+def test_whoever_has_the_token_may_ask_for_a_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVE_TOKEN", "s" * 20)
+    bearer = {"authorization": "Bearer " + "s" * 20}
+    bundle = plain_bundle(tmp_path / "b", KIND, LIMITS)
+    with served(bundle, tmp_path / "s", token_variable="SERVE_TOKEN") as client:
+        first = client.server.desk.champion.version
+        assert client.ask("POST", "/admin/reload").status == 401
+        plain_bundle(bundle, KIND, LIMITS, seed=1)
+        answer = client.ask("POST", "/admin/reload", **bearer)
+        assert (answer.status, answer.json["before"]) == (200, first)
+        assert answer.json["policy"] != first
+        (bundle / "schema.json").write_bytes(b"{}")
+        answer = client.ask("POST", "/admin/reload", **bearer)
+        assert answer.status == 409
+        assert "schema.json" in answer.json["refused"]
