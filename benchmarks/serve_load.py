@@ -27,7 +27,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
-import uvloop
 
 from benchmarks.load import Heard, Load, Request, as_fast_as_it_answers, at_rate
 from benchmarks.report import write_result
@@ -200,7 +199,7 @@ def main() -> None:
             ("bidder", bundles["bidding"], Bidding()),
         ):
             with server(bundle, folder / f"of {name}") as (process, port, _):
-                found[name] = uvloop.run(measured(process, port, asking, seconds))
+                found[name] = asyncio.run(measured(process, port, asking, seconds))
             if isinstance(asking, Bidding):
                 found[name] |= {"bids": asking.bids, "wins": asking.wins}
             print(name, found[name])
