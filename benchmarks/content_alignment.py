@@ -34,7 +34,8 @@ from benchmarks.content_parts import (
 from benchmarks.content_rivals import best_of_pool, direct, drawn_pool, on_best
 from benchmarks.report import write_result
 from ppo_marketing.content import brand_world
-from ppo_marketing.content.alignment import Alignment, AlignmentConfig, start_alignment, step
+from ppo_marketing.content.alignment import Alignment, start_alignment, step
+from ppo_marketing.content.alignment_config import AlignmentConfig
 from ppo_marketing.content.ensembles import combined
 from ppo_marketing.content.kl import AdaptiveKL
 from ppo_marketing.content.models import LanguageModel

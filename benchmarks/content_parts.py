@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from ppo_marketing.content import brand_world
-from ppo_marketing.content.alignment import AlignmentConfig, draw
-from ppo_marketing.content.brand_world import Pair
+from ppo_marketing.content.alignment_config import AlignmentConfig
+from ppo_marketing.content.drawing import draw
 from ppo_marketing.content.fitting import Fit, FitSettings
 from ppo_marketing.content.kl import k1, k2, k3
 from ppo_marketing.content.language import measured
 from ppo_marketing.content.models import LanguageModel, tiny_gpt2
 from ppo_marketing.content.objectives import next_token, preference
-from ppo_marketing.content.preferences import preference_accuracy
+from ppo_marketing.content.preferences import Pair, preference_accuracy
 from ppo_marketing.content.rules.brand import brand_from
 from ppo_marketing.content.rules.wording import words
 from ppo_marketing.content.score_model import ScoreModel

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from benchmarks.content_parts import Contestant, gold_of
 from ppo_marketing.content import brand_world
-from ppo_marketing.content.alignment import AlignmentConfig, draw
+from ppo_marketing.content.alignment_config import AlignmentConfig
 from ppo_marketing.content.best_of_n import best_of_n, n_of_kl
+from ppo_marketing.content.drawing import draw
 from ppo_marketing.content.fitting import Fit, FitSettings
 from ppo_marketing.content.kl import best_of_n_kl
 from ppo_marketing.content.language import measured

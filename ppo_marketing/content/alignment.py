@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, Protocol
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from ppo_marketing.content.agent import LanguageAgent
+from ppo_marketing.content.alignment_config import AlignmentConfig
+from ppo_marketing.content.drawing import draw
 from ppo_marketing.content.kl import AdaptiveKL, k3
-from ppo_marketing.content.language import measured, sample
+from ppo_marketing.content.language import measured
 from ppo_marketing.content.models import LanguageModel
 from ppo_marketing.content.score_model import ScoreModel
 from ppo_marketing.content.token_rewards import (
@@ -24,15 +25,13 @@ from ppo_marketing.content.token_rewards import (
     whitened,
     with_end_penalty,
 )
-from ppo_marketing.content.tokens import Sequences, left_padded
+from ppo_marketing.content.tokens import Sequences
 from ppo_marketing.errors import UserError
 from ppo_marketing.ppo.adam import Adam
 from ppo_marketing.ppo.advantages import gae
-from ppo_marketing.ppo.checked import Checked, require
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.minibatches import TrainingRows
 from ppo_marketing.ppo.networks import flatten_parameters
-from ppo_marketing.ppo.trust_region import Clip
 from ppo_marketing.ppo.update import UpdateStats, improve
 
 Array = npt.NDArray[Any]
@@ -44,84 +43,6 @@ class Reward(Protocol):
     def __call__(self, rows: Sequences, texts: Sequence[str], prompts: Sequence[str]) -> Array:
         """Return the scores, `[n]`."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlignmentConfig(Checked):
-    """How to align, every default with its reason.
-
-    Raises:
-        UserError: a setting is out of range, or some contradict each other.
-    """
-
-    updates: int = 100
-    texts: int = 512
-    """Texts an update: their mean KL is what the controller sees."""
-    per_prompt: int = 1
-    """Texts of one prompt in an update; "rloo" compares them, so it needs at least two."""
-    most_tokens: int = 24
-    temperature: float = 1.0
-    """Of policy and reference alike: the KL between two temperatures is never zero."""
-    end_penalty: float = 1.0
-    """Taken off a text that was cut before its end token."""
-    advantage: Literal["gae", "rloo"] = "gae"
-    """"gae": a critic and λ; "rloo": no critic, the other texts of the prompt are the baseline."""
-    kl: AdaptiveKL = field(default_factory=AdaptiveKL)
-    epochs: int = 4
-    """Passes over each update's texts (Ziegler et al. 2019)."""
-    minibatch: int = 128
-    """Texts of one gradient step."""
-    learning_rate: float = 1e-3
-    """For small models; pretrained ones want about 1e-5."""
-    gae_lambda: float = 0.95
-    value_coefficient: float = 0.1
-    """The published .1: critic and policy share no weights, so it only scales a step that Adam
-    normalises, and bounds what the critic takes of the clipped gradient."""
-    value_clip: float | None = 0.2
-    clip: float = 0.2
-    max_grad_norm: float = 1.0
-
-    def __post_init__(self) -> None:
-        require(
-            ("updates", self.updates, self.updates >= 1, "at least 1"),
-            ("texts", self.texts, self.texts >= 2, "at least 2"),
-            ("most_tokens", self.most_tokens, self.most_tokens >= 1, "at least 1"),
-            (
-                "temperature",
-                self.temperature,
-                0.0 < self.temperature < math.inf,
-                "positive",
-            ),
-            ("end_penalty", self.end_penalty, self.end_penalty >= 0.0, "zero or more"),
-            (
-                "per_prompt",
-                self.per_prompt,
-                self.per_prompt >= (2 if self.advantage == "rloo" else 1)
-                and self.texts % self.per_prompt == 0,
-                "a divisor of texts, and at least 2 with rloo",
-            ),
-            ("minibatch", self.minibatch, 1 <= self.minibatch <= self.texts, "from 1 to texts"),
-        )
-        self.ppo()  # refuses the rest
-
-    def ppo(self) -> PPOConfig:
-        """Return the core's settings; rows are texts, γ is 1: an episode is one text."""
-        with_critic = self.advantage == "gae"
-        return PPOConfig(
-            rollout_steps=1,
-            minibatch_size=self.minibatch,
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            trust_region=Clip(low=self.clip, high=self.clip),
-            value_clip=self.value_clip if with_critic else None,
-            value_coefficient=self.value_coefficient if with_critic else 0.0,
-            entropy_coefficient=0.0,
-            gamma=1.0,
-            gae_lambda=self.gae_lambda if with_critic else 1.0,
-            normalise_advantages=False,  # whitened over the whole update, with padding left out
-            max_grad_norm=self.max_grad_norm,
-            engine="torch",
-        )
 
 
 @dataclass(frozen=True)
@@ -265,36 +186,6 @@ def _settings(run: Alignment) -> PPOConfig:
     return ppo.at(len(run.history) / run.config.updates)
 
 
-def draw(
-    language: LanguageModel,
-    model: Any,
-    prompts: Sequence[str],
-    config: AlignmentConfig,
-    rng: np.random.Generator,
-    prompt_width: int | None = None,
-) -> Sequences:
-    """Return a response of `model` to every prompt, in the settings of a training."""
-    parts = []
-    ids = left_padded(language.prompts(prompts), prompt_width)
-    for start in range(0, len(ids), _AT_ONCE):
-        part = sample(
-            model,
-            ids[start : start + _AT_ONCE],
-            end_token=language.end_token,
-            most_tokens=config.most_tokens,
-            temperature=config.temperature,
-            rng=rng,
-        ).tokens
-        room = ids.shape[1] + config.most_tokens - part.shape[1]
-        parts.append(torch.nn.functional.pad(part, (0, room), value=-1))
-    whole = torch.cat(parts)
-    longest = int((whole != -1).any(dim=0).nonzero().max()) + 1
-    return Sequences(whole[:, :longest], ids.shape[1])
-
-
-_AT_ONCE = 1024
-
-
 def training_rows(
     agent: LanguageAgent,
     drawn: Sequences,
@@ -342,6 +233,3 @@ def training_rows(
         value_old=torch.from_numpy(np.ascontiguousarray(value_old.T)),
         valid=drawn.valid,
     )
-
-
-Watch = Callable[[AlignmentRow], None]

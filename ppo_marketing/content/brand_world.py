@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+
+from ppo_marketing.content.preferences import Pair
 
 Floats = NDArray[np.float64]
 
@@ -159,15 +160,6 @@ def _drawn(chances: Mapping[str, float], rng: Generator) -> str:
 def prompts(n: int, rng: Generator) -> list[str]:
     """Draw prompts with replacement."""
     return [PROMPTS[place] for place in rng.integers(0, len(PROMPTS), n)]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two texts for a prompt, the preferred one first."""
-
-    prompt: str
-    chosen: str
-    rejected: str
 
 
 def rated(

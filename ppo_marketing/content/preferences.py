@@ -17,6 +17,15 @@ Array = npt.NDArray[Any]
 CALIBRATION_BINS = 10
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two texts for a prompt, the preferred one first."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+
+
 def bradley_terry_loss(chosen: Tensor, rejected: Tensor) -> Tensor:
     """Return mean -log σ(s_chosen - s_rejected) of scores `[n]`.
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from ppo_marketing.content.alignment import AlignmentConfig
+from ppo_marketing.content.alignment_config import AlignmentConfig
 from ppo_marketing.content.plain import in_words
 from ppo_marketing.content.rules.terms import Preference
 from ppo_marketing.errors import UserError

@@ -10,13 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ppo_marketing.content.alignment import (
-    Alignment,
-    AlignmentConfig,
-    draw,
-    start_alignment,
-    step,
-)
+from ppo_marketing.content.alignment import Alignment, start_alignment, step
+from ppo_marketing.content.alignment_config import AlignmentConfig
+from ppo_marketing.content.drawing import draw
 from ppo_marketing.content.hacking import signs, text_statistics
 from ppo_marketing.content.kl import k1, k3
 from ppo_marketing.content.language import measured

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ppo_marketing.content.alignment import AlignmentConfig, draw
+from ppo_marketing.content.alignment_config import AlignmentConfig
+from ppo_marketing.content.drawing import draw
 from ppo_marketing.content.kl import k3
 from ppo_marketing.content.language import measured
 from ppo_marketing.content.models import LanguageModel, load_language_model

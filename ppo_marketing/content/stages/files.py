@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ppo_marketing.content.brand_world import Pair
+from ppo_marketing.content.preferences import Pair
 from ppo_marketing.errors import UserError
 from ppo_marketing.files import made, write_atomically
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ppo_marketing.content.alignment import AlignmentConfig, draw
-from ppo_marketing.content.brand_world import Pair
+from ppo_marketing.content.alignment_config import AlignmentConfig
+from ppo_marketing.content.drawing import draw
 from ppo_marketing.content.fitting import Fit, FitSettings
 from ppo_marketing.content.models import LanguageModel, load_language_model
 from ppo_marketing.content.objectives import direct_preference, next_token, preference
-from ppo_marketing.content.preferences import preference_accuracy
+from ppo_marketing.content.preferences import Pair, preference_accuracy
 from ppo_marketing.content.score_model import ScoreModel
 from ppo_marketing.content.stages.files import (
     file_sha256,

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ppo_marketing.content.alignment import AlignmentConfig, draw
+from ppo_marketing.content.alignment_config import AlignmentConfig
 from ppo_marketing.content.best_of_n import best_of_n
+from ppo_marketing.content.drawing import draw
 from ppo_marketing.content.kl import best_of_n_kl, k3
 from ppo_marketing.content.language import measured
 from ppo_marketing.content.models import LanguageModel, load_language_model

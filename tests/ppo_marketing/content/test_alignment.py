@@ -10,13 +10,8 @@ import torch
 
 from ppo_marketing.content import brand_world
 from ppo_marketing.content.agent import LanguageAgent
-from ppo_marketing.content.alignment import (
-    Alignment,
-    AlignmentConfig,
-    start_alignment,
-    step,
-    training_rows,
-)
+from ppo_marketing.content.alignment import Alignment, start_alignment, step, training_rows
+from ppo_marketing.content.alignment_config import AlignmentConfig
 from ppo_marketing.content.kl import AdaptiveKL
 from ppo_marketing.content.language import measured
 from ppo_marketing.content.score_model import ScoreModel

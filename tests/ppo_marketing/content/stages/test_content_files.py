@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ppo_marketing.content.brand_world import Pair
+from ppo_marketing.content.preferences import Pair
 from ppo_marketing.content.stages.files import (
     read_corpus,
     read_dialogues,

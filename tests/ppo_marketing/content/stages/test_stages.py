@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ppo_marketing.content.alignment import AlignmentConfig
+from ppo_marketing.content.alignment_config import AlignmentConfig
 from ppo_marketing.content.fitting import FitSettings
 from ppo_marketing.content.kl import AdaptiveKL
 from ppo_marketing.content.models import load_language_model

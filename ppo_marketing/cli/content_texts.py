@@ -1,0 +1,235 @@
+"""`content generate`, `compare`, `gate`, `regress`, `rate`: what models write, and if it may."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ppo_marketing.cli.content_options import (
+    ModelFolder,
+    MostTokens,
+    Prompts,
+    RewardModels,
+    Rules,
+    Seed,
+    Temperature,
+)
+from ppo_marketing.cli.options import Json
+from ppo_marketing.cli.show import print_table, show
+
+if TYPE_CHECKING:
+    from ppo_marketing.content.alignment_config import AlignmentConfig
+    from ppo_marketing.content.stages.checks import PromptChange
+
+MOST_SHOWN = 20
+
+
+def generate(
+    model: ModelFolder,
+    prompts: Prompts,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .csv to write.")],
+    rules: Rules = None,
+    per_prompt: Annotated[int, typer.Option(min=1, help="Texts of each prompt.")] = 1,
+    most_tokens: MostTokens = 24,
+    temperature: Temperature = 1.0,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Write a copy deck; what breaks a hard rule is blocked, whatever its score."""
+    from ppo_marketing.content.stages.texts import generate as write
+
+    config = _drawing(most_tokens, temperature)
+    found = write(
+        model, prompts, output, rules=rules, per_prompt=per_prompt, config=config, seed=seed
+    )
+    without = len(found["without_text"])
+    reasons = "".join(f"\n  {count} x {why}" for why, count in found["reasons"].items())
+    show(
+        json,
+        found,
+        f"{found['texts']:,} texts in {output}; {found['blocked']:,} were blocked{reasons}"
+        + (f"\n{without} prompts have no text: every attempt was blocked" if without else ""),
+    )
+
+
+def compare(
+    reference: Annotated[Path, typer.Option(help="The model folder that alignment started from.")],
+    prompts: Prompts,
+    model: Annotated[
+        list[Path] | None, typer.Option(help="An aligned model's folder; may be repeated.")
+    ] = None,
+    reward: RewardModels = None,
+    rules: Rules = None,
+    best_of: Annotated[int, typer.Option(help="Add the reference's best of so many texts.")] = 1,
+    chosen_by: Annotated[
+        Path | None, typer.Option(help="The reward models that choose the best of n.")
+    ] = None,
+    texts: Annotated[int, typer.Option(min=2, help="Texts of each model.")] = 512,
+    most_tokens: MostTokens = 24,
+    temperature: Temperature = 1.0,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Score models beside their reference, prompt by prompt, with intervals and their KL."""
+    from dataclasses import asdict
+
+    from ppo_marketing.content.stages.texts import compare as side_by_side
+
+    rows = side_by_side(
+        reference, model or [], prompts,
+        rules=rules, reward=reward, best_of=best_of, chosen_by=chosen_by, texts=texts,
+        config=_drawing(most_tokens, temperature), seed=seed,
+    )  # fmt: skip
+    if json:
+        show(True, {"models": [asdict(row) for row in rows]}, "")
+        return
+    print_table(_comparison_table(rows))
+
+
+def gate(
+    reference: Annotated[Path, typer.Option(help="The model folder that alignment started from.")],
+    model: ModelFolder,
+    prompts: Prompts,
+    rules: Annotated[Path, typer.Option(help="A reward.yaml: its hard rules must be kept.")],
+    reward: RewardModels = None,
+    most_nats: Annotated[float, typer.Option(help="How far from the reference it may be.")] = 10.0,
+    texts: Annotated[int, typer.Option(min=2, help="Texts to judge by.")] = 1024,
+    most_tokens: MostTokens = 24,
+    temperature: Temperature = 1.0,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Hold an aligned model to its rules, its reference and its distance; exit 4 if it fails.
+
+    --reward should name reward models of pairs that the model was not aligned with.
+    """
+    from ppo_marketing.content.stages.checks import gate as judged
+    from ppo_marketing.errors import GateNotPassed
+
+    verdict = judged(
+        reference, model, prompts, rules=rules, reward=reward, texts=texts, most_nats=most_nats,
+        config=_drawing(most_tokens, temperature), seed=seed,
+    )  # fmt: skip
+    lines = [
+        f"{'passed' if test.passed else 'FAILED'}  {test.name}: {test.said}"
+        for test in verdict.tests
+    ]
+    show(json, verdict.as_values(), "\n".join(lines))
+    if not verdict.passed:
+        failed = "; ".join(test.name for test in verdict.tests if not test.passed)
+        raise GateNotPassed(f"the model may not be used: not shown that {failed}")
+
+
+def regress(
+    old: Annotated[Path, typer.Argument(help="The model folder in use.")],
+    new: Annotated[Path, typer.Argument(help="The model folder that would replace it.")],
+    prompts: Prompts,
+    rules: Annotated[Path, typer.Option(help="The guidelines as they are now: a reward.yaml.")],
+    old_rules: Annotated[
+        Path | None, typer.Option(help="The guidelines that the old model was made for.")
+    ] = None,
+    most_nats: Annotated[float, typer.Option(help="The KL above which it is refused.")] = 10.0,
+    texts: Annotated[int, typer.Option(min=1, help="Texts of each prompt and model.")] = 32,
+    most_tokens: MostTokens = 24,
+    temperature: Temperature = 1.0,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Show which prompts a new model changes, compliance before and after, and the KL."""
+    from ppo_marketing.content.stages.checks import regress as compared
+    from ppo_marketing.errors import Refused
+
+    found = compared(
+        old, new, prompts, rules=rules, old_rules=old_rules, texts=texts,
+        config=_drawing(most_tokens, temperature), seed=seed,
+    )  # fmt: skip
+    values = found.as_values()
+    if json:
+        show(True, values, "")
+    else:
+        print_table(_changes_table(found.prompts[:MOST_SHOWN]))
+        typer.echo(
+            f"{values['changed']} of {len(found.prompts)} prompts have another likeliest text; "
+            f"rules kept {values['compliance_before']:.1%} before, "
+            f"{values['compliance_after']:.1%} after (the old model under the new rules: "
+            f"{values['old_model_under_new_rules']:.1%}); {found.kl:.2f} nats a text"
+        )
+    if not found.kl <= most_nats:
+        raise Refused(
+            f"the new model is {found.kl:.2f} nats a text from the old one and {most_nats:g} are "
+            "allowed: align it with a higher --beta or a lower --target-kl, or say --most-nats"
+        )
+
+
+def rate(
+    pairs: Annotated[Path, typer.Argument(help='JSON lines {"prompt": ..., "a": ..., "b": ...}.')],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .jsonl of ratings.")],
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Choose between two texts by the keys 1 and 2; s skips, q stops, nothing is lost."""
+    from ppo_marketing.content.stages.files import read_pairs
+    from ppo_marketing.content.stages.texts import rate as rated
+
+    def ask(prompt: str, first: str, second: str) -> str:
+        typer.echo(f"\n{prompt}\n  1  {first}\n  2  {second}", err=True)
+        while True:
+            typer.echo("1, 2, s(kip) or q(uit): ", nl=False, err=True)
+            key = typer.getchar()
+            typer.echo(key, err=True)
+            if key in ("1", "2", "s", "q"):
+                return key
+
+    found = rated(read_pairs(pairs), output, ask, seed)
+    show(
+        json,
+        found,
+        f"{found['rated_now']} rated now, {found['rated']} in all, of {found['pairs']} pairs; "
+        f"they are in {output}",
+    )
+
+
+def _drawing(most_tokens: int, temperature: float) -> AlignmentConfig:
+    from ppo_marketing.content.alignment_config import AlignmentConfig
+
+    return AlignmentConfig(most_tokens=most_tokens, temperature=temperature)
+
+
+def _changes_table(changes: Sequence[PromptChange]) -> Any:
+    from rich.table import Table
+
+    table = Table(title="The prompts that change most")
+    for name in ("prompt", "before", "after", "KL, nats", "rules kept before", "after"):
+        table.add_column(name)
+    for one in changes:
+        table.add_row(
+            one.prompt,
+            one.old_text,
+            one.new_text if one.changed else "(the same)",
+            f"{one.kl:.2f}",
+            f"{one.kept_before:.0%}",
+            f"{one.kept_after:.0%}",
+        )
+    return table
+
+
+def _comparison_table(rows: list[Any]) -> Any:
+    from rich.table import Table
+
+    table = Table(title="Beside the reference, prompt by prompt; intervals of 95 %")
+    for name in ("model", "KL, nats", "score", "gain", "wins", "breaks a hard rule", "words"):
+        table.add_column(name, justify="left" if name == "model" else "right")
+    for row in rows:
+        table.add_row(
+            row.name,
+            f"{row.kl:.2f}",
+            f"{row.score:.2f}",
+            f"[{row.gain.low:.2f}, {row.gain.high:.2f}]",
+            f"{row.win_rate:.0%} [{row.win_bounds.low:.0%}, {row.win_bounds.high:.0%}]",
+            "-" if row.broken is None else f"{row.broken:.1%}",
+            f"{row.length:.1f}",
+        )
+    return table
