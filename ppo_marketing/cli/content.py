@@ -70,7 +70,8 @@ def sft(
         json,
         output,
         found,
-        f"{found['texts']:,} texts, {found['loss_nats_a_token'][-1]:.3f} nats a token; "
+        f"{found['texts']:,} texts, {found['loss_nats_a_token'][-1]:.3f} nats a token, "
+        f"{found['unknown_tokens']:.1%} of the tokens unknown to the tokenizer; "
         f"the model is in {output / 'model'}",
     )
 

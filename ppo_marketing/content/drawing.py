@@ -9,12 +9,9 @@ import numpy as np
 import torch
 
 from ppo_marketing.content.alignment_config import AlignmentConfig
-from ppo_marketing.content.language import sample
+from ppo_marketing.content.language import rows_at_once, sample
 from ppo_marketing.content.models import LanguageModel
 from ppo_marketing.content.tokens import Sequences, left_padded
-
-AT_ONCE = 1024
-"""Texts that are drawn side by side: more only take memory."""
 
 
 def draw(
@@ -28,10 +25,13 @@ def draw(
     """Return a response of `model` to every prompt, in the settings of a training."""
     parts = []
     ids = left_padded(language.prompts(prompts), prompt_width)
-    for start in range(0, len(ids), AT_ONCE):
+    # The largest array is the cache of keys and values, over all layers.
+    layers, width = model.config.num_hidden_layers, model.config.hidden_size
+    size = rows_at_once(2 * layers * width * (ids.shape[1] + config.most_tokens))
+    for start in range(0, len(ids), size):
         part = sample(
             model,
-            ids[start : start + AT_ONCE],
+            ids[start : start + size],
             end_token=language.end_token,
             most_tokens=config.most_tokens,
             temperature=config.temperature,

@@ -12,8 +12,18 @@ from torch import Tensor
 from ppo_marketing.content.tokens import PAD, Sequences, attended
 
 ROWS_AT_ONCE = 512
-"""Rows of one pass without gradients: bounds memory, and is the same for policy and reference, so
-that equal models give equal numbers to the last bit."""
+"""Rows of one pass without gradients, at most."""
+MOST_NUMBERS = 1 << 27
+"""Numbers of one pass's largest array, half a GB: logits of 50,000 tokens allow for few rows."""
+
+
+def rows_at_once(width_of_a_row: int) -> int:
+    """Return the rows of one pass whose largest array has so many numbers a row.
+
+    It depends on shapes alone, so that it is the same for policy and reference, and equal models
+    give equal numbers to the last bit.
+    """
+    return max(1, min(ROWS_AT_ONCE, MOST_NUMBERS // max(1, width_of_a_row)))
 
 
 def forward(model: Any, tokens: Tensor, **more: Any) -> Any:
@@ -41,9 +51,10 @@ def log_probs(model: Any, rows: Sequences, temperature: float = 1.0) -> tuple[Te
 @torch.no_grad()
 def measured(model: Any, rows: Sequences, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
     """Return what `log_probs` does, without gradients and in parts."""
+    size = rows_at_once(rows.tokens.shape[1] * int(model.config.vocab_size))
     parts = [
-        log_probs(model, rows.take(slice(start, start + ROWS_AT_ONCE)), temperature)
-        for start in range(0, len(rows), ROWS_AT_ONCE)
+        log_probs(model, rows.take(slice(start, start + size)), temperature)
+        for start in range(0, len(rows), size)
     ]
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 

@@ -75,6 +75,13 @@ class LanguageModel:
         kept = [[token for token in row if token >= 0] for row in rows.response.tolist()]
         return [self.tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in kept]
 
+    def unknown_share(self, rows: Sequences) -> float:
+        """Return the share of the responses' tokens that the tokenizer has no word for."""
+        unknown = self.tokenizer.unk_token_id
+        if unknown is None or unknown == self.end_token:
+            return 0.0
+        return float((rows.response == unknown).sum() / rows.valid.sum())
+
     def require_room(self, tokens: int) -> None:
         """Refuse rows that are longer than the model reads.
 

@@ -27,6 +27,7 @@ class BrandReward:
     brand: Brand | None
     members: tuple[ScoreModel, ...]
     preference: Preference | None
+    models: Path | None = None  # where the members lie
 
     def __call__(self, rows: Sequences, texts: Sequence[str], prompts: Sequence[str]) -> Array:
         """Return the scores, `[n]`."""
@@ -80,7 +81,8 @@ def brand_reward(
                 "whose terms have weights (--rules reward.yaml)"
             )
         return BrandReward(brand, (), None)
-    return BrandReward(brand, load_members(models, None if term is None else term.members), term)
+    members = load_members(models, None if term is None else term.members)
+    return BrandReward(brand, members, term, models)
 
 
 def load_members(folder: Path, most: int | None = None) -> tuple[ScoreModel, ...]:

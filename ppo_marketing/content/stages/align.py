@@ -18,7 +18,7 @@ from ppo_marketing.content.kl import k1, k3
 from ppo_marketing.content.language import measured
 from ppo_marketing.content.models import LanguageModel, load_language_model
 from ppo_marketing.content.overoptimisation import gao_fit, held_out_peak
-from ppo_marketing.content.rules.brand import read_brand
+from ppo_marketing.content.rules.brand import Brand, read_brand
 from ppo_marketing.content.rules.terms import Preference
 from ppo_marketing.content.scoring import BrandReward, brand_reward, load_members
 from ppo_marketing.content.stages.files import file_sha256, folder_sha256, read_prompts
@@ -65,7 +65,8 @@ def ppo(
         "model": folder_sha256(model),
         "prompts": file_sha256(prompts),
         "rules": None if rules is None else file_sha256(rules),
-        "reward": None if models is None else folder_sha256(models),
+        "own": _own_code(brand, rules),
+        "reward": None if reward.models is None else folder_sha256(reward.models),
         "how": None if how is None else how.model_dump(),
         "held_out": None if held_out is None else folder_sha256(held_out),
         "config": asdict(config),
@@ -83,6 +84,13 @@ def ppo(
         result = _result(run, asked, reward, best, seed)
         write_json(output / "history.json", {"updates": [asdict(row) for row in run.history]})
         return stage.finish(result)
+
+
+def _own_code(brand: Brand | None, rules: Path | None) -> dict[str, str]:
+    """The hashes of the files that a team's own terms are in."""
+    if brand is None or rules is None:
+        return {}
+    return {name: file_sha256(rules.parent / name.rsplit(":", 1)[0]) for name in brand.own}
 
 
 def _align(
@@ -104,15 +112,14 @@ def _align(
         kept = {"update": saved["kept"], "values": torch.from_numpy(saved["values"])}
     total = run.config.updates
     with reporter.stage("aligning with PPO", total) as shown, stop_on_signals() as stop:
-        while len(run.history) < total:
+        while len(run.history) < total and not _enough(judged, patience):
             row = step(run, prompts, reward)
             last = row.update == total
             if judge is not None and (last or row.update % JUDGE_EVERY == 0):
                 judged.append({"update": row.update, **_held_out(run, prompts, judge)})
-                best, enough = held_out_peak([one["score"] for one in judged], patience)
+                best, _ = held_out_peak([one["score"] for one in judged])
                 if best == len(judged) - 1:
                     kept = {"update": row.update, "values": run.values.clone()}
-                last = last or enough
             elif judge is None:
                 kept = {"update": row.update, "values": run.values}
             shown.reach(row.update, f"score {row.score:.2f}, {row.kl:.1f} nats")
@@ -126,9 +133,11 @@ def _align(
                     }
                 )
             stage.heed(stop)
-            if last:
-                break
     return {**kept, "values": kept["values"].clone(), "judged": judged}
+
+
+def _enough(judged: Sequence[dict[str, float]], patience: int | None) -> bool:
+    return bool(judged) and held_out_peak([one["score"] for one in judged], patience)[1]
 
 
 def _judge_of(folder: Path) -> Judge:

@@ -65,7 +65,13 @@ def sft(
         )
         _run(stage, fit, next_token(language.model, rows), "fitting to the corpus", reporter)
         language.save(output / "model")
-        return stage.finish({"texts": len(rows), "loss_nats_a_token": fit.losses})
+        return stage.finish(
+            {
+                "texts": len(rows),
+                "unknown_tokens": language.unknown_share(rows),
+                "loss_nats_a_token": fit.losses,
+            }
+        )
 
 
 def reward(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -161,6 +162,16 @@ def test_an_alignment_says_what_it_did_and_keeps_the_best_held_out_update(
     history = json.loads((tmp_path / "ppo" / "history.json").read_text())["updates"]
     assert history[0]["kl"] == 0.0
     assert all(row["learning"]["first_ratio_deviation"] == 0.0 for row in history)
+
+
+def test_training_ends_once_the_held_out_score_has_not_risen_for_long_enough(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    falling = iter([5.0, 4.0, 3.0, 2.0, 1.0])
+    monkeypatch.setattr(align, "_judge_of", lambda folder: lambda *texts: next(falling))
+    config = dataclasses.replace(SMALL, updates=25)
+    found = aligned(made, tmp_path / "ppo", held_out=made / "reward", patience=2, config=config)
+    assert (found["updates"], found["kept_update"]) == (15, 5)
 
 
 def test_no_text_that_breaks_a_hard_rule_leaves_the_house(made: Path, tmp_path: Path) -> None:
