@@ -27,8 +27,6 @@ from ppo_marketing.content.tokens import Sequences
 
 CHUNK = 1024
 """Rows between two looks at the KL."""
-BEST_OF = 16
-"""What SFT is fitted to: the best of so many."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def direct(
         )
         return direct_preference(own.model, language.model, chosen, rejected, beta=0.1)
 
-    until(own, language, objective, len(even), 2e-4, kl, config, seed)
+    until(own, language, objective, len(even), 2e-4, kl, config, seed, passes=6)
     return gold_of("DPO", own, language, scale, config, seed, judged)
 
 
@@ -112,15 +110,15 @@ def on_best(
     judged: int,
     seed: int,
 ) -> Contestant:
-    """SFT on the best of every 16 texts of the pool; stopped at the KL."""
+    """SFT on what best-of-n would show at that KL; stopped at the KL."""
     own = LanguageModel(copy.deepcopy(language.model), language.tokenizer)
-    places = pool.groups(min(BEST_OF, pool.draws))
+    places = pool.groups(min(n_of_kl(kl), pool.draws))
     order = np.random.default_rng([seed, 8]).permutation(places)
 
     def objective(chunk: np.ndarray[Any, Any]) -> Callable[[Tensor], Tensor]:
         return next_token(own.model, pool.rows.take(torch.from_numpy(order[chunk])))
 
-    until(own, language, objective, len(places), 1e-3, kl, config, seed)
+    until(own, language, objective, len(places), 5e-4, kl, config, seed, passes=60)
     return gold_of("SFT on the best", own, language, scale, config, seed, judged)
 
 
@@ -133,7 +131,8 @@ def until(
     kl: float,
     config: AlignmentConfig,
     seed: int,
-    passes: int = 3,
+    *,
+    passes: int,
 ) -> None:
     """Fit chunk by chunk until the KL is reached; of the two around it the nearer is kept."""
     size = min(CHUNK, rows)
