@@ -1,4 +1,4 @@
-"""How soon the app answers: the first page, changes of page, ten sessions at once and their memory.
+"""How soon the app answers: first page, changes of page, what-ifs, ten sessions and their memory.
 
 A small run of the built-in sample is trained first, twice under two names, so that ten sessions can
 be seen to look at their own. Chromium opens the app as people do; times are what they wait: from
@@ -24,8 +24,13 @@ from benchmarks.report import write_result
 from tests.support.app_project import RUN, small_run
 from tests.support.served_app import SETTLED, served
 
-SESSIONS, REPEATS = 10, 5
-BARS = {"first page, s": 3.0, "page switch, s": 1.0, "memory of ten sessions, MB": 2048.0}
+SESSIONS, REPEATS, EPISODES, BEGINS_MS = 10, 5, 200, 100
+BARS = {
+    "first page, s": 3.0,
+    "page switch, s": 1.0,
+    "what-if, s": 2.0,
+    "memory of ten sessions, MB": 2048.0,
+}
 OTHER = "another"
 
 
@@ -79,6 +84,25 @@ async def one_at_a_time(browser: Browser, url: str) -> dict[str, Any]:
     }
 
 
+async def what_ifs(browser: Browser, url: str) -> dict[str, Any]:
+    """What new questions take, each a scenario played in so many simulated episodes."""
+    page, _ = await opened(browser, f"{url}/what_if?run={RUN}&episodes={EPISODES}")
+    await page.get_by_text("Make or change a scenario").first.click()
+    took = []
+    for number in range(REPEATS + 1):
+        knob = page.get_by_test_id("stNumberInputField").first
+        await knob.fill(f"{0.7 + number / 50:.2f}")
+        await knob.press("Tab")
+        began = time.perf_counter()
+        await page.get_by_role("button", name="Play it").click()
+        # It takes the server a moment to say that it has begun.
+        await page.wait_for_timeout(BEGINS_MS)
+        await page.wait_for_function(SETTLED, timeout=60_000)
+        took.append(time.perf_counter() - began)
+    await page.context.close()
+    return {"episodes": EPISODES, "first": took[0], "median": statistics.median(took[1:])}
+
+
 async def session(browser: Browser, url: str, number: int) -> list[str]:
     """One of ten people, each with a run of their own choice; what they saw of another's."""
     run = RUN if number % 2 else OTHER
@@ -124,9 +148,10 @@ async def measured(url: str, server: psutil.Process) -> dict[str, Any]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"))
         alone = await one_at_a_time(browser, url)
+        asked = await what_ifs(browser, url)
         together = await at_once(browser, url, server)
         await browser.close()
-    return {**alone, "ten at once": together}
+    return {**alone, "what-if, s": asked, "ten at once": together}
 
 
 def main() -> None:
@@ -141,6 +166,7 @@ def main() -> None:
     reached = {
         "first page, s": found["first page, s"]["median"],
         "page switch, s": slowest,
+        "what-if, s": found["what-if, s"]["median"],
         "memory of ten sessions, MB": found["ten at once"]["memory of ten sessions, MB"],
     }
     for name, bar in BARS.items():

@@ -27,7 +27,7 @@ from ppo_marketing.uploads import (
 
 LIMITS = UploadLimits()
 ABSENT = "– not in the file –"
-LOG, TAB, KEPT = "log", "data-tab", "_kept"
+LOG, VIEW, KEPT, SAID = "log", "data-view", "_kept", "_said"
 LOOKED, HANDED = "The log", "Hand in another"
 
 
@@ -44,13 +44,18 @@ def page() -> None:
     layout.headline("Data", "")
     fresh = st.session_state.pop(KEPT, None)
     if fresh is not None:
-        st.session_state[LOG], st.session_state[TAB] = fresh, LOOKED
-        st.success(f"{errors.as_text(fresh)} is sound and kept.", icon=":material/check_circle:")
+        st.session_state[LOG], st.session_state[VIEW] = fresh, LOOKED
+        st.session_state[SAID] = fresh
     if st.session_state.get(LOG) not in options:
         st.session_state[LOG] = next(iter(options))
-    layout.tabs(
-        TAB, {LOOKED: lambda: _chosen(card, choice.run, options), HANDED: lambda: _hand_in(card)}
+    st.session_state.setdefault(VIEW, LOOKED)
+    view = st.segmented_control(
+        "View", (LOOKED, HANDED), key=VIEW, required=True, label_visibility="collapsed"
     )
+    if view == LOOKED:
+        _chosen(card, choice.run, options)
+    else:
+        _hand_in(card)
 
 
 def _chosen(card: Decision, run: KeptRun | None, options: dict[str, KeptLog | None]) -> None:
@@ -60,6 +65,8 @@ def _chosen(card: Decision, run: KeptRun | None, options: dict[str, KeptLog | No
         key=LOG,
         format_func=lambda one: one if options[one] else f"the log of the run {one}",
     )
+    if st.session_state.get(SAID) == name:
+        st.success(f"{errors.as_text(name)} is sound and kept.", icon=":material/check_circle:")
     chosen = options[name]
     if chosen is None:
         assert run is not None
