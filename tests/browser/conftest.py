@@ -90,8 +90,8 @@ class Visit:
         self.page.wait_for_function(f"document.title === {title!r}")
         self.settled()
 
-    def press(self, label: str, role: Literal["button", "tab"] = "button") -> None:
-        """Press a button or a tab, and wait until the page has answered."""
+    def press(self, label: str, role: Literal["button", "tab", "radio"] = "button") -> None:
+        """Press a button, a tab or one of several, and wait until the page has answered."""
         named = self.page.get_by_role(role, name=label, exact=role == "button")
         named.first.click()
         self.page.wait_for_timeout(300)
