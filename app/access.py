@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import streamlit as st
 
 from app import errors, project
-from ppo_marketing.access import FILE, Permission, User, may
+from ppo_marketing.access import Permission, User, may
 from ppo_marketing.errors import PpoMarketingError, Refused
-from ppo_marketing.jobs.admission import roles_of
+from ppo_marketing.jobs.admission import has_roles, roles_of
 from ppo_marketing.jobs.release_book import Desk, desk_of
 
 
@@ -83,12 +83,12 @@ def signed_in() -> Identity | None:
 
 
 def _require_no_roles() -> None:
-    """Roles without a sign-in would be a lock without a door: nobody is let through by mistake."""
-    if (project.folder() / FILE).exists():
+    """Let nobody in by mistake: a secrets.toml that cannot be read looks like none to Streamlit."""
+    if has_roles(project.folder()):
         st.title("No way in yet", anchor=False)
         st.error(
-            f"This project has roles ({FILE}), and signing in is not set up: whoever runs this "
-            "application adds [auth] to .streamlit/secrets.toml.",
+            "This project has roles, and signing in is not set up: whoever runs this application "
+            "adds [auth] to .streamlit/secrets.toml, or mends that file.",
             icon=":material/lock:",
         )
         st.stop()

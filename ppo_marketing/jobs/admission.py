@@ -12,13 +12,21 @@ from ppo_marketing.errors import PpoMarketingError, Refused, UserError
 from ppo_marketing.jobs.release_book import Desk
 from ppo_marketing.releases import person, required, too_long
 
+ROLES = "PPO_MARKETING_ACCESS"
+"""The environment variable that names another file of roles than the project's own."""
+
+
+def has_roles(project: Path) -> bool:
+    """Whether a project is meant to have roles: its file is there, or another is named."""
+    return ROLES in os.environ or (project / FILE).exists()
+
 
 def roles_of(project: Path) -> Roles:
-    """The roles of a project: of the file that PPO_MARKETING_ACCESS names, else its own.
+    """The roles of a project: of the file that `ROLES` names, else its own.
 
     Raises UserError where they cannot be read.
     """
-    return read_roles(Path(os.environ.get("PPO_MARKETING_ACCESS", project / FILE)))
+    return read_roles(Path(os.environ.get(ROLES, project / FILE)))
 
 
 def admit(desk: Desk, permission: Permission, *, decision: str, asked: str) -> None:

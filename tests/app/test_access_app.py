@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app import access
-from app.access import Identity
 from ppo_marketing.jobs import background
 
-Open = Callable[[str], AppTest]
+MAIN = Path(__file__).resolve().parents[2] / "app" / "main.py"
 
 
-def sign_in(monkeypatch: pytest.MonkeyPatch, identity: Identity | None) -> None:
+@pytest.fixture(autouse=True)
+def _own_roles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PPO_MARKETING_ACCESS", raising=False)
-    monkeypatch.setattr(access, "sign_in_is_set_up", lambda: True)
-    monkeypatch.setattr(access, "signed_in", lambda: identity)
+
+
+def opened(user: dict[str, object]) -> AppTest:
+    """The first page, as Streamlit draws it for `st.user`; no `is_logged_in`: no sign-in at all."""
+    page = AppTest.from_file(str(MAIN), default_timeout=60)
+    page.user = user
+    return page.run()
+
+
+def somebody(email: str = "ada@example.com", **claims: object) -> dict[str, object]:
+    return {"is_logged_in": True, "email": email, **claims}
 
 
 def shown(page: AppTest) -> str:
@@ -27,44 +34,39 @@ def shown(page: AppTest) -> str:
     )
 
 
-def test_nobody_signs_in_locally(empty_project: Path, open_page: Open) -> None:
-    page = open_page("overview")
+def test_nobody_signs_in_locally(empty_project: Path) -> None:
+    page = opened({})
     assert not page.exception
     assert "Sign" not in " ".join(button.label for button in page.button)
 
 
 def test_whoever_is_not_signed_in_sees_a_door_and_nothing_else(
-    empty_project: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+    empty_project: Path,
 ) -> None:
-    sign_in(monkeypatch, None)
-    page = open_page("overview")
+    page = opened({"is_logged_in": False})
     assert not page.exception
     assert [button.label for button in page.button] == ["Sign in"]
     assert not page.sidebar.selectbox
 
 
 @pytest.mark.parametrize(
-    ("roles", "identity", "said"),
+    ("roles", "user", "said"),
     [
-        (None, Identity("ada@example.com", True), "cannot be read"),
-        ("bob@example.com: viewer\n", Identity("ada@example.com", True), "has no role here"),
-        ("ada@example.com: viewer\n", Identity("ada@example.com", False), "is not verified"),
-        ("ada@example.com: king\n", Identity("ada@example.com", True), "there is no role"),
-        ("ada@example.com: viewer\n", Identity("", True), "no usable e-mail address"),
+        (None, somebody(), "cannot be read"),
+        ("bob@example.com: viewer\n", somebody(), "has no role here"),
+        ("ada@example.com: viewer\n", somebody(email_verified=False), "is not verified"),
+        ("ada@example.com: viewer\n", somebody(email_verified="no"), "is not verified"),
+        ("ada@example.com: king\n", somebody(), "there is no role"),
+        ("ada@example.com: viewer\n", somebody(""), "no usable e-mail address"),
+        ("ada@example.com: viewer\n", {"is_logged_in": True}, "no usable e-mail address"),
     ],
 )
 def test_whoever_has_no_role_is_told_why_and_can_only_leave(
-    empty_project: Path,
-    open_page: Open,
-    monkeypatch: pytest.MonkeyPatch,
-    roles: str | None,
-    identity: Identity,
-    said: str,
+    empty_project: Path, roles: str | None, user: dict[str, object], said: str
 ) -> None:
     if roles is not None:
         (empty_project / "access.yaml").write_text(roles)
-    sign_in(monkeypatch, identity)
-    page = open_page("overview")
+    page = opened(user)
     assert not page.exception
     assert said in shown(page)
     assert str(empty_project) not in shown(page)
@@ -72,20 +74,22 @@ def test_whoever_has_no_role_is_told_why_and_can_only_leave(
 
 
 def test_roles_without_a_sign_in_let_nobody_in_by_mistake(
-    empty_project: Path, open_page: Open
+    empty_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (empty_project / "access.yaml").write_text("ada@example.com: approver\n")
-    page = open_page("overview")
+    page = opened({})
     assert "signing in is not set up" in shown(page)
     assert not page.button
+    (empty_project / "access.yaml").unlink()
+    monkeypatch.setenv("PPO_MARKETING_ACCESS", str(empty_project / "elsewhere.yaml"))
+    assert "signing in is not set up" in shown(opened({}))
 
 
 def test_a_viewer_looks_and_a_job_that_is_posted_all_the_same_is_refused(
-    empty_project: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+    empty_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (empty_project / "access.yaml").write_text("eve@example.com: viewer\n")
-    sign_in(monkeypatch, Identity("Eve@Example.com", True))
-    page = open_page("overview")
+    page = opened(somebody("Eve@Example.com", email_verified=True))
     assert "Signed in as eve@example.com, viewer" in shown(page)
     launched: list[object] = []
     monkeypatch.setattr(background, "_launched", lambda *given: launched.append(given))
