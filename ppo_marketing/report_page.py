@@ -118,7 +118,7 @@ def _table(table: Table) -> str:
     )
 
 
-_WIDTH, _ROW, _LABELS, _EDGE = 720, 30, 230, 20
+_WIDTH, _ROW, _LABELS, _EDGE = 720, 30, 250, 20
 """Of the picture in its own units: width, height of a row, room for labels, room at the edge."""
 
 

@@ -67,8 +67,8 @@ def _earnings(
     if known:
         blocks.append(
             Intervals(
-                tuple((f"above {lift.who}", m.value, m.low, m.high) for lift, m in known),
-                f"{kpi.label.lower()} a {card.episode}, {evidence.currency}; 95 % intervals",
+                tuple((lift.who, m.value, m.low, m.high) for lift, m in known),
+                f"{kpi.label.lower()} a {card.episode} above each, {evidence.currency}; 95 % intervals",
             )
         )
     blocks.append(
@@ -122,7 +122,11 @@ def _rests_on(evidence: KeptEvidence) -> Section:
         else Text(f"The simulator failed its checks ({failed}): all of this rests on it.", "bad")
     )
     settings = Table(
-        ("setting", "value"), tuple((name, str(v)) for name, v in evidence.settings.items())
+        ("setting", "value"),
+        tuple(
+            (name, "not set" if value is None else str(value))
+            for name, value in evidence.settings.items()
+        ),
     )
     notes = tuple(Text(note) for note in evidence.notes)
     return Section("What this rests on", (simulator, *notes, settings))
