@@ -68,7 +68,7 @@ def _earnings(
         blocks.append(
             Intervals(
                 tuple((lift.who, m.value, m.low, m.high) for lift, m in known),
-                f"{kpi.label.lower()} a {card.episode} above each, {evidence.currency}; 95 % intervals",
+                f"{kpi.label.lower()} a {card.episode} above each, {evidence.currency}, 95 %",
             )
         )
     blocks.append(
