@@ -19,6 +19,7 @@ from pathlib import Path
 MAIN = Path(__file__).parent / "main.py"
 WARM = (
     "altair",
+    "app.asked",
     "app.running",
     "ppo_marketing.overview",
     "ppo_marketing.gate",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ppo_marketing import pipeline
 from ppo_marketing.errors import UserError
+from ppo_marketing.explore.explorer import EPISODES as EXPLORED_EPISODES
 from ppo_marketing.explore.explorer import Explorer, explorer_of
 from ppo_marketing.jobs.kept_parts import Parts
 from ppo_marketing.what_if.stage import EPISODES, Stage, stage_of
@@ -44,5 +45,7 @@ def explorer_of_run(parts: Parts) -> Explorer:
     """
     with pipeline.as_user_error():
         return explorer_of(
-            parts.decision, parts.calibration, parts.settings, parts.policy, seed=parts.config.seed
-        )
+            parts.decision, parts.calibration, parts.settings, parts.policy,
+            seed=parts.config.seed,
+            episodes=min(EXPLORED_EPISODES, parts.config.evaluation.episodes),
+        )  # fmt: skip
