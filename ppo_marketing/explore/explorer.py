@@ -64,6 +64,8 @@ def explorer_of(
         UserError: the policy's actions are of a kind that cannot be explored.
     """
     world = calibration.judging_world(episodes, settings, stream(seed, JUDGING_EPISODES))
+    if world.horizon == 1:  # a decision an episode: as many of these as states are wanted
+        world = calibration.judging_world(states, settings, stream(seed, JUDGING_EPISODES))
     words = words_of(decision, calibration, world)
     decide = learned(agent, words)
     itself = PolicyActor("policy", agent)
