@@ -121,14 +121,14 @@ def test_every_knob_moves_something_in_some_market(decision: Decision) -> None:
             world = decision.true_world(preset, 30, settings, np.random.default_rng(3))
             rule = decision.rules()[0].tuned(world, np.random.default_rng(0))
 
-            def played(world: World[Any] = world, rule: Any = rule, **values: float) -> Any:
-                changed = world.under(decision.scenario_type(**values))
+            def played(moved: dict[str, float], world: World[Any] = world, rule: Any = rule) -> Any:
+                changed = world.under(decision.scenario_type(**moved))
                 return play(rule, changed, 30, 0, "rule").kpis
 
-            before = played()
+            before = played({})
             for name, knob in list(idle.items()):
                 for end in {knob.low, knob.high} - {1.0}:
-                    after = played(**{name: end})
+                    after = played({name: end})
                     if any(not np.array_equal(before[kpi], after[kpi]) for kpi in before):
                         idle.pop(name, None)
             if not idle:
