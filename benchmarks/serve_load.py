@@ -135,7 +135,9 @@ async def measured(
     await at_rate(port, request, heard, rate=200, seconds=2, connections=CONNECTIONS)  # warm
     memory: list[float] = []
     watching = asyncio.create_task(watched(process, memory))
+    before = _cpu(process)
     load = await at_rate(port, request, heard, rate=RATE, seconds=seconds, connections=CONNECTIONS)
+    used = _cpu(process) - before
     watching.cancel()
     most = await as_fast_as_it_answers(
         port, request, heard, seconds=min(seconds, 10), connections=CONNECTIONS
@@ -149,6 +151,7 @@ async def measured(
         "requests": len(load.seconds),
         "per_second": round(len(load.seconds) / load.lasted, 1),
         "milliseconds": latency,
+        "server_cpu_microseconds": round(1e6 * used / max(1, len(load.seconds))),
         "errors": errors,
         "statuses": {str(status): n for status, n in sorted(load.statuses.items())},
         "memory_mb": {"settled": round(settled, 1), "last": round(last, 1)},
@@ -156,6 +159,11 @@ async def measured(
         "saturation": _saturation(most),
         "passed": latency["p99"] < P99_MS and errors == 0 and growth < LARGEST_GROWTH,
     }
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def _saturation(load: Load) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def scored(
     """Decide every row of `observation [n, obs]`, tile by tile, in the threads of `pool`."""
     parts = list(
         pool.map(
-            lambda rows: _tile(champion, observation[rows], None if mask is None else mask[rows]),
+            lambda rows: at_once(champion, observation[rows], None if mask is None else mask[rows]),
             _tiles(len(observation)),
         )
     )
@@ -66,9 +66,18 @@ def _tiles(rows: int) -> Iterator[slice]:
     return (slice(first, first + TILE) for first in range(0, max(rows, 1), TILE))
 
 
-def _tile(
+def timeless(limits: GuardrailLimits | None) -> bool:
+    """Whether limits hold every decision by itself, as array operations."""
+    return limits is not None and not limits.needs and not _changes_limited(limits)
+
+
+def at_once(
     champion: Champion, observation: NDArray[np.float32], mask: NDArray[np.bool_] | None
 ) -> Scored:
+    """Decide a few rows as the guards would one by one.
+
+    Raises UserError where a mask leaves a row nothing.
+    """
     limits, rows = champion.bundle.limits, len(observation)
     low, high = champion.words.low, champion.words.high
     reasons = np.zeros(rows, np.uint32)
@@ -117,12 +126,15 @@ def _held_amounts(
 ) -> tuple[NDArray[Any], NDArray[np.uint32]]:
     held = limits.amounts
     assert held is not None
+    unreadable = np.logical_not(np.isfinite(action).all(axis=1))
+    flags = np.where(unreadable, Reason.NON_FINITE_OUTPUT.bit, 0)
+    forced = np.logical_or(forced, unreadable)
     wanted = np.where(forced[:, None], safe, action).astype(np.float64)
     rest = np.zeros_like(wanted, np.bool_) if held.nothing is None else wanted == held.nothing
     below, above = (wanted < held.floor) & ~rest, (wanted > held.cap) & ~rest
     shipped = np.where(rest, wanted, np.clip(wanted, held.floor, held.cap))
     of_policy = ~forced
-    flags = np.where(below.any(axis=1) & of_policy, Reason.FLOOR.bit, 0)
+    flags = flags | np.where(below.any(axis=1) & of_policy, Reason.FLOOR.bit, 0)
     flags = flags | np.where(above.any(axis=1) & of_policy, Reason.CAP.bit, 0)
     return shipped, flags.astype(np.uint32)
 
@@ -134,7 +146,7 @@ def _held_choices(
     mask: NDArray[np.bool_] | None,
     forced: NDArray[np.bool_],
 ) -> tuple[NDArray[Any], NDArray[np.uint32]]:
-    """The policy was offered allowed choices only; the fallback's is held to them here."""
+    """The policy is offered allowed choices only; what it and the fallback say is held to them."""
     menu = limits.choices
     assert menu is not None
     assert mask is not None
@@ -142,7 +154,11 @@ def _held_choices(
     rest = mask.argmax(axis=1) if menu.nothing is None else np.full(len(action), menu.nothing)
     allowed = mask[rows, safe[:, 0]]
     safe_choice = np.where(allowed, safe[:, 0], rest)
-    flags = np.where(forced & ~allowed, Reason.FALLBACK_UNUSABLE.bit, 0).astype(np.uint32)
+    foreign = np.logical_not(mask[rows, np.clip(action[:, 0], 0, menu.choices - 1)])
+    forced = np.logical_or(forced, foreign)
+    flags = np.where(foreign, Reason.NOT_ELIGIBLE.bit, 0)
+    flags = flags | np.where(forced & ~allowed, Reason.FALLBACK_UNUSABLE.bit, 0)
+    flags = flags.astype(np.uint32)
     return np.where(forced, safe_choice, action[:, 0])[:, None], flags
 
 

@@ -13,6 +13,7 @@ from ppo_marketing.errors import UserError
 from ppo_marketing.export.onnx_policy import Answer, OnnxPolicy
 from ppo_marketing.guardrails import FRESH, Context, Guarded, Guardrail, GuardState, reasons_of
 from ppo_marketing.guardrails.chance import shipping_chance
+from ppo_marketing.serve.batch import at_once, timeless
 from ppo_marketing.serve.body import BadRequest
 from ppo_marketing.serve.books import Books
 from ppo_marketing.serve.champion import Champion
@@ -63,6 +64,8 @@ def decide(
     """
     if champion.guardrail is None:
         return _unguarded(champion, asked, rng)
+    if rng is None and timeless(champion.bundle.limits):
+        return _at_once(champion, asked)
     if rng is None:
         return _as_decided(_batch(champion.guardrail, books, asked, now, rng), 1.0)
     # One by one: what a choice's chance was depends on the books before it.
@@ -70,6 +73,18 @@ def decide(
         one
         for i in range(len(asked.ids))
         for one in _drawn(champion, champion.guardrail, books, _only(asked, i), now, rng)
+    ]
+
+
+def _at_once(champion: Champion, asked: Questions) -> list[Decided]:
+    """A tenth of the guards' own time, where none of them looks beyond the decision."""
+    try:
+        found = at_once(champion, _single(asked.observation), asked.mask)
+    except UserError as error:
+        raise BadRequest(str(error)) from error
+    return [
+        Decided(action, 1.0, tuple(reason.value for reason in reasons_of(int(flags))), -1)
+        for action, flags in zip(found.action, found.reasons, strict=True)
     ]
 
 

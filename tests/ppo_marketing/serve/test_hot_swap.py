@@ -142,16 +142,16 @@ def test_whoever_has_the_token_may_ask_for_a_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SERVE_TOKEN", "s" * 20)
-    bearer = {"authorization": "Bearer " + "s" * 20}
+    bearer = "Bearer " + "s" * 20
     bundle = plain_bundle(tmp_path / "b", KIND, LIMITS)
     with served(bundle, tmp_path / "s", token_variable="SERVE_TOKEN") as client:
         first = client.server.desk.champion.version
         assert client.ask("POST", "/admin/reload").status == 401
         plain_bundle(bundle, KIND, LIMITS, seed=1)
-        answer = client.ask("POST", "/admin/reload", **bearer)
+        answer = client.ask("POST", "/admin/reload", authorization=bearer)
         assert (answer.status, answer.json["before"]) == (200, first)
         assert answer.json["policy"] != first
         (bundle / "schema.json").write_bytes(b"{}")
-        answer = client.ask("POST", "/admin/reload", **bearer)
+        answer = client.ask("POST", "/admin/reload", authorization=bearer)
         assert answer.status == 409
         assert "schema.json" in answer.json["refused"]

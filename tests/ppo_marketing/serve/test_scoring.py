@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -74,6 +75,32 @@ def test_every_row_is_what_the_guards_ship_of_it_alone(
     np.testing.assert_allclose(found.action.reshape(wanted.action.shape), wanted.action, atol=1e-6)
     reasons = np.array(found.reasons)
     np.testing.assert_array_equal(reasons, wanted.reasons)
+
+
+@pytest.mark.parametrize("name", ["choices", "amounts"])
+def test_a_policy_that_answers_nonsense_ships_none_of_it(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, limits = LIMITS[name]
+    champion = champion_of(load_bundle(plain_bundle(tmp_path / "b", kind, limits)), None)
+    real = champion.bundle.policy.answer
+
+    def nonsense(observation: Any, mask: Any = None) -> Any:
+        said = real(observation, mask)
+        foreign = (
+            np.zeros_like(said.action) if champion.choices else np.full_like(said.action, np.nan)
+        )
+        return said._replace(action=foreign)  # choice 0 is closed
+
+    monkeypatch.setattr(champion.bundle.policy, "answer", nonsense)
+    found = batch.at_once(champion, observations(20) * np.float32(0.25), None)
+    assert champion.guardrail is not None
+    wanted = champion.guardrail.decide(
+        Context(observation=observations(20) * np.float32(0.25)), np.random.default_rng(0)
+    )
+    np.testing.assert_array_equal(found.action.reshape(wanted.action.shape), wanted.action)
+    assert np.isfinite(found.action).all()
+    assert (found.reasons != 0).all()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
