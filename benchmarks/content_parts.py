@@ -29,7 +29,9 @@ from ppo_marketing.content.stages.sample import RULES
 from ppo_marketing.content.stages.texts import allowed_texts
 
 SFT = FitSettings(epochs=6, batch=64, learning_rate=3e-3)
-REWARD = FitSettings(epochs=4, batch=64, learning_rate=2e-3)
+REWARD = FitSettings(epochs=2, batch=64, learning_rate=1e-3)
+"""Raters who err in a quarter are soon learnt by heart: after four passes at 2e-3 the correlation
+with gold was .47, after these it was .59."""
 
 
 class Sized(Protocol):

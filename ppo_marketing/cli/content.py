@@ -85,9 +85,9 @@ def reward(
     prompts: Annotated[
         Path | None, typer.Option(help="Refuse pairs whose prompt is not in this file.")
     ] = None,
-    epochs: Epochs = 4,
+    epochs: Epochs = 2,
     batch: Batch = 64,
-    learning_rate: LearningRate = 2e-3,
+    learning_rate: LearningRate = 1e-3,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:

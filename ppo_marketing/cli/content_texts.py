@@ -33,6 +33,9 @@ def generate(
     output: Annotated[Path, typer.Option("--output", "-o", help="The .csv to write.")],
     rules: Rules = None,
     per_prompt: Annotated[int, typer.Option(min=1, help="Texts of each prompt.")] = 1,
+    braze_catalog: Annotated[
+        Path | None, typer.Option(help="Also write the texts as a Braze catalog, to this .csv.")
+    ] = None,
     most_tokens: MostTokens = 24,
     temperature: Temperature = 1.0,
     seed: Seed = 0,
@@ -45,6 +48,10 @@ def generate(
     found = write(
         model, prompts, output, rules=rules, per_prompt=per_prompt, config=config, seed=seed
     )
+    if braze_catalog is not None:
+        from ppo_marketing.jobs.content import write_braze_catalog
+
+        write_braze_catalog(found["rows"], braze_catalog)
     without = len(found["without_text"])
     reasons = "".join(f"\n  {count} x {why}" for why, count in found["reasons"].items())
     show(

@@ -1,13 +1,16 @@
-"""A finished stage of content, recorded in MLflow: its inputs, what it gave, how it went."""
+"""What leaves content for other systems: runs for MLflow, and a catalog for Braze."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ppo_marketing.content.stages.folder import RECORD, RESULT, write_json
-from ppo_marketing.files import read_json
+from ppo_marketing.errors import Refused
+from ppo_marketing.export.targets.braze import BrazeCatalog
+from ppo_marketing.files import made, read_json, write_atomically
 from ppo_marketing.progress import Reporter
 from ppo_marketing.tracking import open_tracker
 
@@ -56,6 +59,32 @@ def numbers(result: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
         elif _is_number(value):
             found[name] = float(value)
     return found
+
+
+def write_braze_catalog(rows: Sequence[Mapping[str, str]], path: Path) -> None:
+    """Write texts `{"prompt", "text"}` as a Braze catalog: id, prompt, text.
+
+    The id is the prompt's words and the text's number among its prompt's: shoes-runners-1.
+
+    Raises:
+        Refused: a text does not fit a catalog; all are listed.
+    """
+    count: dict[str, int] = {}
+    items = []
+    for row in rows:
+        slug = re.sub("[^A-Za-z0-9]+", "-", row["prompt"]).strip("-")[:200] or "text"
+        count[slug] = count.get(slug, 0) + 1
+        items.append({"id": f"{slug}-{count[slug]}", **row})
+    target = BrazeCatalog(columns={name: name for name in ("id", "prompt", "text")})
+    draft = target.draft(items)
+    if draft.refused:
+        listed = "\n  ".join(
+            f"{items[one.source - 1]['text']!r}: {one.reason}" for one in draft.refused
+        )
+        raise Refused(f"the texts do not fit a Braze catalog:\n  {listed}")
+    (content,) = target.files([ready.row for _, ready in draft.ready]).values()
+    made(path.parent)
+    write_atomically(path, content)
 
 
 def _is_number(value: Any) -> bool:

@@ -66,6 +66,7 @@ def generate(
     return {
         "deck": str(output),
         "texts": len(deck),
+        "rows": deck,
         "blocked": sum(len(one.blocked) for one in written),
         "without_text": [one.prompt for one in written if one.text is None],
         "reasons": _most_frequent([why for one in written for why in one.blocked]),

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from ppo_marketing.cli import app
 from ppo_marketing.content.stages.files import write_lines
-from ppo_marketing.jobs.content import numbers
+from ppo_marketing.errors import Refused
+from ppo_marketing.jobs.content import numbers, write_braze_catalog
 from tests.support.language import tiny_language
 
 RUN = CliRunner()
@@ -19,6 +20,23 @@ def test_numbers_of_a_result_are_named_by_their_path() -> None:
         {"a": 1, "b": {"c": 0.5, "d": "text", "e": None, "f": True}, "g": [3.0, 2.0], "h": [{}]}
     )
     assert found == {"a": 1.0, "b.c": 0.5, "g": 2.0}
+
+
+def test_a_braze_catalog_has_an_id_for_every_text_and_refuses_html(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "shoes :", "text": "=try our shoes"},
+        {"prompt": "shoes :", "text": "meet, our shoes"},
+    ]
+    path = tmp_path / "catalog.csv"
+    write_braze_catalog(rows, path)
+    assert path.read_text(encoding="utf-8").splitlines() == [
+        '"id","prompt","text"',
+        '"shoes-1","shoes :","=try our shoes"',
+        '"shoes-2","shoes :","meet, our shoes"',
+    ]
+    with pytest.raises(Refused, match="HTML"):
+        write_braze_catalog([{"prompt": "shoes :", "text": "<b>new</b>"}], tmp_path / "none.csv")
+    assert not (tmp_path / "none.csv").exists()
 
 
 def test_stages_by_command_are_recorded_once_with_their_inputs_and_curves(
