@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ppo_marketing.cli import app
-from ppo_marketing.content.stages.files import write_lines
+from ppo_marketing.content.stages.files import read_preferences, write_lines
 from ppo_marketing.errors import UserError
 from tests.support.language import tiny_language
 
@@ -112,3 +112,21 @@ def test_two_models_beside_their_reference_as_json(files: Path) -> None:
     rows = json.loads(done.stdout)["models"]
     assert [row["name"] for row in rows][2] == "best of 4"
     assert rows[0]["kl"] == rows[1]["kl"] == 0.0
+
+
+def test_rating_by_keys_writes_what_was_chosen_and_ignores_other_keys(
+    tmp_path: Path,
+) -> None:
+    pairs = [{"prompt": "shoes :", "a": f"try {i}", "b": f"meet {i}"} for i in range(3)]
+    write_lines(tmp_path / "pairs.jsonl", pairs)
+    line = ["content", "rate", f"{tmp_path}/pairs.jsonl", "-o", f"{tmp_path}/ratings.jsonl"]
+    done = RUN.invoke(app, line, input="x12q", catch_exceptions=False)
+    assert "2 rated now, 2 in all, of 3 pairs" in done.stdout
+    rated = read_preferences(tmp_path / "ratings.jsonl")
+    assert [{pair.chosen, pair.rejected} for pair in rated] == [
+        {"try 0", "meet 0"},
+        {"try 1", "meet 1"},
+    ]
+    write_lines(tmp_path / "equal.jsonl", [{"prompt": "shoes :", "a": "try", "b": "try "}])
+    refused = RUN.invoke(app, ["content", "rate", f"{tmp_path}/equal.jsonl", "-o", "x.jsonl"])
+    assert "a and b are the same text" in str(refused.exception)
