@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlencode
 
 import streamlit as st
 
-from app import errors, project, session, words
+from app import access, errors, project, session, words
 from envs.core.decision import Decision
+from ppo_marketing.access import Permission
+from ppo_marketing.jobs.keeping_scenarios import drop_scenario, keep_scenario
 from ppo_marketing.jobs.kept_runs import KeptRun
 from ppo_marketing.report_what_if import csv_of, moved, what_if_page
 from ppo_marketing.what_if.answers import Answer
-from ppo_marketing.what_if.saved import forget_scenario, save_scenario, saved_scenarios
+from ppo_marketing.what_if.saved import saved_scenarios
 from ppo_marketing.what_if.scenarios import Named
 from ppo_marketing.what_if.sharing import to_query
 
@@ -68,17 +71,20 @@ def _address() -> str:
 def _kept(card: Decision, scenarios: Sequence[Named]) -> None:
     st.subheader("Kept in the project", anchor=False)
     kept = {one.name: one for one in saved_scenarios(project.folder(), card)}
+    given: dict[str, Any] = {"width": "stretch"}
+    if not access.may_here(Permission.KEEP_SCENARIOS):
+        given |= {"disabled": True, "help": "Viewers look; analysts and approvers keep."}
     for one in scenarios:
         if not one.values:
             continue
         left, right = st.columns([4, 1], vertical_alignment="center")
         left.markdown(f"**{errors.as_text(one.name)}**: {errors.as_text(moved(card, one))}")
         if kept.get(one.name) == one:
-            if right.button("Drop", key=f"what_if_drop_{one.name}", width="stretch"):
-                forget_scenario(project.folder(), card, one.name)
+            if right.button("Drop", key=f"what_if_drop_{one.name}", **given):
+                drop_scenario(access.desk(), card, one.name)
                 st.rerun()
-        elif right.button("Keep", key=f"what_if_keep_{one.name}", width="stretch"):
-            save_scenario(project.folder(), card, one)
+        elif right.button("Keep", key=f"what_if_keep_{one.name}", **given):
+            keep_scenario(access.desk(), card, one)
             st.rerun()
     if all(not one.values for one in scenarios):
         st.caption("Only today is compared: make a scenario first.")

@@ -35,6 +35,7 @@ class Permission(StrEnum):
     """What a role may allow, in words that follow "may"."""
 
     START = "start jobs"
+    KEEP_SCENARIOS = "keep scenarios"
     EDIT_GUARDRAILS = "edit guardrails"
     EXPORT = "export"
     APPROVE = "approve or reject releases"
@@ -44,7 +45,14 @@ class Permission(StrEnum):
 GRANTED: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: frozenset(),
     # What the gate passed, or an approver answers for, an analyst hands over every day.
-    Role.ANALYST: frozenset({Permission.START, Permission.EDIT_GUARDRAILS, Permission.EXPORT}),
+    Role.ANALYST: frozenset(
+        {
+            Permission.START,
+            Permission.KEEP_SCENARIOS,
+            Permission.EDIT_GUARDRAILS,
+            Permission.EXPORT,
+        }
+    ),
     Role.APPROVER: frozenset(Permission),
 }
 

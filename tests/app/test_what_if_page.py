@@ -12,9 +12,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
-from app import words
+from app import access, words
+from ppo_marketing.audit_trail import Action, read_trail
 from ppo_marketing.cli import app as command_line
 from ppo_marketing.jobs.kept_runs import kept_evidence, runs_folder
+from ppo_marketing.jobs.release_book import trail_of
 from ppo_marketing.what_if.saved import saved_scenarios
 from tests.support.app_project import DECISION, RUN
 
@@ -163,6 +165,18 @@ def test_a_scenario_is_kept_in_the_project_and_dropped(
     page.button(key="what_if_keep_Lean").click().run()
     card = load_decision(DECISION)
     assert [one.text for one in saved_scenarios(tmp_path, card)] == [LEAN]
+    # A viewer's click is refused by the engine and recorded, even where the button is offered.
+    (tmp_path / "access.yaml").write_text("eve@example.com: viewer\n")
+    with monkeypatch.context() as as_eve:
+        as_eve.setattr(access, "sign_in_is_set_up", lambda: True)
+        as_eve.setattr(access, "signed_in", lambda: access.Identity("eve@example.com", True))
+        as_eve.setattr(access, "may_here", lambda permission: True)
+        page.button(key="what_if_drop_Lean").click().run()
+    assert any("may not keep scenarios" in warning.value for warning in page.warning)
+    assert [one.text for one in saved_scenarios(tmp_path, card)] == [LEAN]
+    assert [line.action for line in read_trail(trail_of(tmp_path))] == [Action.REFUSE]
+    (tmp_path / "access.yaml").unlink()
+    page = seen(page, "Share")
     page.button(key="what_if_drop_Lean").click().run()
     assert saved_scenarios(tmp_path, card) == ()
 

@@ -20,7 +20,15 @@ def written(folder: Path, text: str) -> Path:
     ("role", "allowed"),
     [
         (Role.VIEWER, set()),
-        (Role.ANALYST, {Permission.START, Permission.EDIT_GUARDRAILS, Permission.EXPORT}),
+        (
+            Role.ANALYST,
+            {
+                Permission.START,
+                Permission.KEEP_SCENARIOS,
+                Permission.EDIT_GUARDRAILS,
+                Permission.EXPORT,
+            },
+        ),
         (Role.APPROVER, set(Permission)),
     ],
 )
