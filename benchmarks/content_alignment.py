@@ -121,7 +121,7 @@ def one_seed(sizes: Sizes, seed: int) -> dict[str, Any]:
     began = time.perf_counter()
     language, members, held_out = fitted(sizes, seed)
     prepared = time.perf_counter() - began
-    free, held = AdaptiveKL(coefficient=0.0), AdaptiveKL(coefficient=0.2, target_kl=TARGET_NATS)
+    free, held = AdaptiveKL(coefficient=0.0), AdaptiveKL(coefficient=0.25, target_kl=TARGET_NATS)
     config = settings(sizes, held)
     scale = reference_of(language, config, sizes.judged, seed)
 
