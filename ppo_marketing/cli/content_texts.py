@@ -179,7 +179,7 @@ def rate(
 ) -> None:
     """Choose between two texts by the keys 1 and 2; s skips, q stops, nothing is lost."""
     from ppo_marketing.content.stages.files import read_pairs
-    from ppo_marketing.content.stages.texts import rate as rated
+    from ppo_marketing.content.stages.rating import rate as rated
 
     def ask(prompt: str, first: str, second: str) -> str:
         typer.echo(f"\n{prompt}\n  1  {first}\n  2  {second}", err=True)

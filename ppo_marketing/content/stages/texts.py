@@ -1,8 +1,8 @@
-"""`content generate`, `content compare` and `content rate`: what models write, side by side."""
+"""`content generate` and `content compare`: what models write, side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from ppo_marketing.content.language import measured
 from ppo_marketing.content.models import LanguageModel, load_language_model
 from ppo_marketing.content.rules.brand import Brand, read_brand
 from ppo_marketing.content.scoring import BrandReward, brand_reward
-from ppo_marketing.content.stages.files import read_lines, read_prompts, write_lines
+from ppo_marketing.content.stages.files import read_prompts
 from ppo_marketing.errors import UserError
 from ppo_marketing.export.cells import csv_bytes, unusable
-from ppo_marketing.files import held_alone, made, write_atomically
+from ppo_marketing.files import made, write_atomically
 from ppo_marketing.intervals import Bounds, normal, wilson
 
 ATTEMPTS = 16
@@ -230,41 +230,6 @@ def _best_of(
     texts = [every[place] for place in places]
     score = worth(rows.take(torch.from_numpy(places)), texts, prompts)
     return _Texts(texts, prompts, score, best_of_n_kl(n))
-
-
-Ask = Callable[[str, str, str], str]
-
-
-def rate(pairs: Sequence[dict[str, str]], output: Path, ask: Ask, seed: int) -> dict[str, int]:
-    """Have a person choose between texts a and b of every pair, in an order that hides which is.
-
-    `ask(prompt, first, second)` returns 1, 2, s (skip) or q (stop). What was rated stands in
-    `output`, a line a pair, at once; the same command goes on with the rest.
-
-    Raises:
-        UserError: `output` cannot be read or written.
-    """
-    made(output.parent)
-    with held_alone(output.parent, "rate into another folder"):
-        rows = read_lines(output) if output.exists() else []
-        seen = {(row["prompt"], *sorted((row["chosen"], row["rejected"]))) for row in rows}
-        done = 0
-        for place, pair in enumerate(pairs):
-            if (pair["prompt"], *sorted((pair["a"], pair["b"]))) in seen:
-                continue
-            shown = [pair["a"], pair["b"]]
-            if np.random.default_rng([seed, place]).random() < 0.5:
-                shown.reverse()
-            answer = ask(pair["prompt"], *shown)
-            if answer == "q":
-                break
-            if answer not in ("1", "2"):
-                continue
-            chosen, rejected = shown if answer == "1" else shown[::-1]
-            rows.append({"prompt": pair["prompt"], "chosen": chosen, "rejected": rejected})
-            write_lines(output, rows)
-            done += 1
-    return {"rated_now": done, "rated": len(rows), "pairs": len(pairs)}
 
 
 def _most_frequent(reasons: Sequence[str]) -> dict[str, int]:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from ppo_marketing.content.language import log_probs, measured, sample
-from ppo_marketing.content.models import LanguageModel
+from ppo_marketing.content.models import LanguageModel, load_language_model
 from ppo_marketing.content.score_model import ScoreModel
 from ppo_marketing.content.tokens import PAD, Sequences, left_padded
 from tests.support.language import tiny_language
@@ -133,3 +135,43 @@ def test_scores_are_normalised_on_the_texts_given(language: LanguageModel) -> No
     scores = model.scored(rows)
     assert float(scores.mean()) == pytest.approx(0.0, abs=1e-5)
     assert float(scores.std(correction=0)) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_another_architecture_than_gpt2_is_read_drawn_from_and_scored(
+    language: LanguageModel, tmp_path: Path
+) -> None:
+    import transformers
+
+    words = len(language.tokenizer)
+    torch.manual_seed(0)
+    transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
+            vocab_size=words,
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=40,
+        )
+    ).save_pretrained(tmp_path)
+    language.tokenizer.save_pretrained(tmp_path)
+    other = load_language_model(tmp_path)
+    assert other.room == 40
+    rows = other.rows(PROMPTS, TEXTS)
+    chosen, _ = measured(other.model, rows)
+    wide, _ = measured(other.model, padded(rows, 3, 2))
+    torch.testing.assert_close(wide[:, : chosen.shape[1]], chosen, atol=1e-5, rtol=0)
+    drawn = sample(
+        other.model,
+        left_padded(other.prompts(PROMPTS)),
+        end_token=other.end_token,
+        most_tokens=8,
+        temperature=1e-4,
+        rng=np.random.default_rng(0),
+    )
+    again, _ = measured(other.model, drawn, 1e-4)
+    assert float(again[drawn.valid].min()) > -1e-2
+    model = ScoreModel.from_language_model(other.model, np.random.default_rng(0))
+    torch.testing.assert_close(
+        model.scored(padded(rows, 2, 3)), model.scored(rows), atol=1e-5, rtol=0
+    )

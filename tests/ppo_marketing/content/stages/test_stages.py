@@ -19,6 +19,7 @@ from ppo_marketing.content.models import load_language_model
 from ppo_marketing.content.rules.brand import read_brand
 from ppo_marketing.content.stages import align, fits, texts
 from ppo_marketing.content.stages.files import folder_sha256, read_preferences, write_lines
+from ppo_marketing.content.stages.rating import rate
 from ppo_marketing.content.stages.sample import write_sample
 from ppo_marketing.errors import AlreadyRunning, Interrupted, UserError
 from ppo_marketing.files import held_alone
@@ -251,8 +252,8 @@ def test_rating_goes_on_with_the_pairs_that_are_left_and_hides_which_text_is_whi
         return "s" if len(shown) == 3 else ("1" if first.startswith("good") else "2")
 
     output = tmp_path / "ratings" / "ratings.jsonl"
-    assert texts.rate(pairs, output, ask, 0) == {"rated_now": 9, "rated": 9, "pairs": 40}
-    assert texts.rate(pairs, output, ask, 0)["rated"] == 40
+    assert rate(pairs, output, ask, 0) == {"rated_now": 9, "rated": 9, "pairs": 40}
+    assert rate(pairs, output, ask, 0)["rated"] == 40
     rated = read_preferences(output)
     assert all(pair.chosen.startswith("good") for pair in rated)
     firsts: Sequence[str] = [first.split()[0] for first, _ in shown]
