@@ -34,7 +34,7 @@ Chart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VCo
 
 def show(chart: Chart, table: pd.DataFrame | Mapping[str, Sequence[Any]], alt: str) -> None:
     """A chart as wide as its place, `alt` in words below it, and its values in a table."""
-    st.altair_chart(chart.properties(description=alt), width="stretch", alt=alt)
+    st.altair_chart(chart, width="stretch", alt=alt)
     st.caption(errors.as_text(alt))
     values = table if isinstance(table, pd.DataFrame) else pd.DataFrame(dict(table))
     with st.expander("The values as a table"):

@@ -48,7 +48,7 @@ def cards(row: Sequence[Card]) -> None:
     """Cards side by side, as many as fit; on a narrow screen one below the other."""
     with st.container(horizontal=True):
         for card in row:
-            with st.container(border=True, width=CARD_PIXELS):
+            with st.container(border=True, width=CARD_PIXELS, height="stretch"):
                 st.metric(
                     errors.as_text(card.label),
                     errors.as_text(card.value),

@@ -8,9 +8,12 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app import charts, words
+from app import charts, errors, words
 from ppo_marketing.log_summary import LogSummary, Spread, moved
 from ppo_marketing.retraining.shift import Shift
+
+BESIDE = 3
+"""Pictures of columns in a row."""
 
 SHIFT_WORDS = {
     Shift.NONE: "as before",
@@ -67,11 +70,12 @@ def drift(reference: LogSummary, current: LogSummary, run: str) -> None:
 def spreads(summary: LogSummary) -> None:
     """One small picture a column."""
     st.subheader("What is in it", anchor=False)
-    columns = st.columns(3)
-    for number, spread in enumerate(summary.spreads):
-        with columns[number % 3], st.container(border=True, height="stretch"):
-            st.markdown(f"**{spread.column}**")
-            _spread(spread)
+    for first in range(0, len(summary.spreads), BESIDE):
+        row = summary.spreads[first : first + BESIDE]
+        for column, spread in zip(st.columns(BESIDE), row, strict=False):
+            with column, st.container(border=True, height="stretch"):
+                st.markdown(f"**{errors.as_text(spread.column)}**")
+                _spread(spread)
 
 
 def _spread(spread: Spread) -> None:
