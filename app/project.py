@@ -102,12 +102,23 @@ def settings(run: KeptRun) -> Any:
 
 def run_log(run: KeptRun) -> LogTable:
     """The log that the run learned from."""
-    return log_of(run, card(run.decision), folder())
+    return _run_log(str(run.folder), run.sha256, run)
 
 
 def kept_log(log: KeptLog) -> LogTable:
     """A log that was handed in."""
-    return checked(folder(), card(log.decision), log.path, log.columns, log.reader)
+    return _kept_log(str(log.path), log.sha256, log)
+
+
+# A log is read by the hash of its content, and what was read does not change: looked up once.
+@st.cache_resource(max_entries=SOME, show_spinner="Reading the log …")
+def _run_log(path: str, sha256: str, _run: KeptRun) -> LogTable:
+    return log_of(_run, card(_run.decision), folder())
+
+
+@st.cache_resource(max_entries=SOME, show_spinner="Reading the log …")
+def _kept_log(path: str, sha256: str, _log: KeptLog) -> LogTable:
+    return checked(folder(), card(_log.decision), _log.path, _log.columns, _log.reader)
 
 
 def summary(log: LogTable, currency: str) -> LogSummary:
