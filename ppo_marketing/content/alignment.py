@@ -108,7 +108,7 @@ def start_alignment(
     """Return a training before its first update; the reference is the model as it stands.
 
     The critic is a copy of the reward model, which already tells good prefixes from bad ones; where
-    there is none, the model's own trunk with a head of zeros. With "rloo" there is no critic.
+    there is none, the model's own trunk with a head of zeros. Only "gae" has a critic.
 
     Raises:
         UserError: prompts and responses are longer than the model reads.
@@ -199,7 +199,8 @@ def training_rows(
 
     A text's end is a termination, also where it was cut: what it is worth has been said. With
     "rloo" the whole reward is on the last token and the baseline is the value of every token, so
-    that with γ = λ = 1 each token's advantage is R_i - mean of the others.
+    that with γ = λ = 1 each token's advantage is R_i - mean of the others; with "reinforce" the
+    value is 0, and each token's advantage R_i.
     """
     with torch.no_grad():
         value = agent.values(drawn.tokens)
@@ -213,9 +214,10 @@ def training_rows(
     )
     last = last_tokens(valid)
     value_old = np.where(valid, value.numpy().T, np.float32(0.0))
-    if config.advantage == "rloo":
+    if config.advantage != "gae":
         total = rewards.sum(axis=0)
         rewards = np.where(last, total, 0.0)
+    if config.advantage == "rloo":
         baseline = leave_one_out(total.reshape(-1, config.per_prompt)).reshape(-1)
         value_old = np.where(valid, baseline.astype(np.float32), np.float32(0.0))
     next_value = np.concatenate([value_old[1:], np.zeros_like(value_old[:1])])

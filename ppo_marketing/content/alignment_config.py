@@ -30,8 +30,9 @@ class AlignmentConfig(Checked):
     """Of policy and reference alike: the KL between two temperatures is never zero."""
     end_penalty: float = 1.0
     """Taken off a text that was cut before its end token."""
-    advantage: Literal["gae", "rloo"] = "gae"
-    """"gae": a critic and λ; "rloo": no critic, the other texts of the prompt are the baseline."""
+    advantage: Literal["gae", "rloo", "reinforce"] = "gae"
+    """"gae": a critic and λ; "rloo": no critic, the other texts of the prompt are the baseline;
+    "reinforce": no critic, and the mean that whitening takes off is all the baseline there is."""
     kl: AdaptiveKL = field(default_factory=AdaptiveKL)
     epochs: int = 4
     """Passes over each update's texts (Ziegler et al. 2019)."""

@@ -36,7 +36,7 @@ def started(config: AlignmentConfig = SMALL, seed: int = 0) -> Alignment:
     return start_alignment(language, critic, PROMPTS, config, np.random.default_rng(seed))
 
 
-@pytest.mark.parametrize("advantage", ["gae", "rloo"])
+@pytest.mark.parametrize("advantage", ["gae", "rloo", "reinforce"])
 def test_the_first_update_starts_at_a_kl_of_zero_and_every_one_at_a_ratio_of_one(
     advantage: Any,
 ) -> None:
@@ -78,7 +78,7 @@ def test_a_resumed_training_is_the_one_that_never_stopped() -> None:
     assert second.history == whole.history
 
 
-@pytest.mark.parametrize("advantage", ["gae", "rloo"])
+@pytest.mark.parametrize("advantage", ["gae", "rloo", "reinforce"])
 def test_what_is_rewarded_becomes_more_frequent(advantage: Any) -> None:
     config = AlignmentConfig(
         updates=12,
@@ -141,6 +141,19 @@ def test_leaving_one_out_gives_every_token_its_texts_whole_surprise() -> None:
         baseline = made.value_old[row][rows.valid[row]]
         assert (target - baseline).tolist() == pytest.approx([surprise] * len(target), abs=1e-5)
         assert len(set(made.advantage[row][rows.valid[row]].tolist())) == 1
+
+
+def test_reinforce_gives_every_token_its_texts_whole_reward() -> None:
+    config = replace(SMALL, advantage="reinforce", texts=4, minibatch=4)
+    language = tiny_language()
+    rows = language.rows([PROMPTS[0]] * 4, ["try", "so new", "meet", "now !"])
+    agent = LanguageAgent(language.model, None, prompt_width=rows.prompt_width, temperature=1.0)
+    policy, _ = measured(language.model, rows)
+    score = np.array([3.0, 1.0, 0.0, 10.0])
+    made = training_rows(agent, rows, score, policy, policy, AdaptiveKL(), config)
+    for row, reward in enumerate(score):
+        assert set(made.target[row][rows.valid[row]].tolist()) == {reward}
+    assert not made.value_old.any()
 
 
 def test_a_reward_that_is_no_number_is_refused() -> None:
