@@ -62,7 +62,7 @@ def judge(compared: Compared, shipped: Shipped, most_nats: float) -> ContentVerd
             Test(
                 "every prompt has a text",
                 shipped.without_text == 0,
-                f"{shipped.without_text} prompts have none: every attempt was blocked",
+                f"{shipped.without_text} prompts have none, every attempt being blocked",
             ),
             Test(
                 "better than the reference",
