@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ def test_no_code_outside_its_folder_names_a_decision(name: str) -> None:
         if word.search(line)
     ]
     assert naming == []
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """Python would take the second of a name for the first, and pytest refuse to collect it."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, times in names.items() if times > 1] == []
 
 
 @pytest.mark.parametrize("name", envs.decision_names())

@@ -132,9 +132,10 @@ def test_every_wrong_request_has_its_exit_code_and_a_sentence_and_leaves_nothing
 
 
 def test_no_flag_skips_the_gate() -> None:
-    """`--override` is the only way around, and it takes a reason, a name and a day."""
+    """`--override` is the only way around, and it takes a reason, a name and a day; `--reason` is
+    a comment for the record."""
     (command,) = (known for known in app.registered_commands if known.callback is promote)
     assert command.callback is not None
     assert set(inspect.signature(command.callback).parameters) == {
-        "run", "approver", "override", "expires", "config_file", "json",
+        "run", "approver", "override", "expires", "reason", "config_file", "json",
     }  # fmt: skip
