@@ -7,6 +7,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from playwright.sync_api import Locator, expect
 
 from envs import load_decision
 from ppo_marketing.audit_trail import Action, read_trail
@@ -96,13 +97,14 @@ def _ask_what_if(visit: Visit) -> None:
     visit.write("Prices, x today", "1.1")
     visit.press("Play it")
     visit.sees("Every number")
-    numbers = _cards(visit)
-    assert len(numbers) == 3
+    # Widgets are drawn anew while the page runs: these assertions wait until it has.
+    expect(_cards(visit)).to_have_count(3)
+    numbers = _cards(visit).all_inner_texts()
     visit.press("Share", role="radio")
     link = visit.page.get_by_test_id("stCode").first.inner_text().strip()
     visit.open(link.removeprefix(visit.url))
     visit.sees("Every number")
-    assert _cards(visit) == numbers
+    expect(_cards(visit)).to_have_text(numbers)
 
 
 def _export(visit: Visit) -> None:
@@ -127,9 +129,9 @@ def _roll_back(visit: Visit) -> None:
     visit.sees("rollback by Grace")
 
 
-def _cards(visit: Visit) -> list[str]:
+def _cards(visit: Visit) -> Locator:
     """The numbers of the cards on the page."""
-    return visit.page.get_by_test_id("stMetricValue").all_inner_texts()
+    return visit.page.get_by_test_id("stMetricValue")
 
 
 def _release(visit: Visit, why: str, until: date | None = None) -> None:
