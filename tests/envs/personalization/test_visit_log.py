@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +13,7 @@ from envs.core.calibration_folder import CalibrationError
 from envs.core.log import LogError, LogTable, read_log
 from envs.personalization.log import VISITS
 from envs.personalization.visits import gather
+from tests.support.command import run_command
 
 Rows = list[dict[str, str]]
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -127,10 +126,7 @@ def test_the_command_line_exits_with_3_and_lists_what_is_wrong(tmp_path: Path) -
     edit(2, reward="-1")(rows)
     path = tmp_path / "visits.csv"
     path.write_text("\n".join([",".join(rows[0]), *(",".join(row.values()) for row in rows)]))
-    finished = subprocess.run(
-        [sys.executable, "-m", "ppo_marketing", "validate", "personalization", str(path)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    finished = run_command("validate", "personalization", path)
     assert finished.returncode == 3
     assert "2 problems. Nothing was written." in finished.stderr
     assert "a propensity of 0" in finished.stderr

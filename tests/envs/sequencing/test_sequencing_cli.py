@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.support.command import run_command
 
 BROKEN = """timestamp,customer_id,event,channel,value,cost,propensity,consent_email
 2024-05-01T08:00:00Z,ann,signup,,,,,
@@ -20,13 +20,7 @@ BROKEN = """timestamp,customer_id,event,channel,value,cost,propensity,consent_em
 def test_every_problem_is_listed_with_exit_code_3_and_nothing_is_written(tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
     path.write_text(BROKEN)
-    done = subprocess.run(
-        [sys.executable, "-m", "ppo_marketing", "validate", "sequencing", str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[3],
-    )
+    done = run_command("validate", "sequencing", path)
     assert done.returncode == 3, done.stderr
     for part in (
         "6 problems. Nothing was written",

@@ -14,20 +14,9 @@ import pytest
 from ppo_marketing.config import PROJECT
 from ppo_marketing.experiment.design import Plan, design_effect, units_for
 from ppo_marketing.experiment.outcomes import Mean
+from tests.support.command import run_command
 
 PAGE = (PROJECT / "docs" / "experiments.md").read_text(encoding="utf-8")
-
-
-def run(folder: Path, *command: str) -> str:
-    finished = subprocess.run(
-        [sys.executable, *command],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-    )
-    return finished.stdout
 
 
 def test_the_worked_example_comes_out_as_printed(tmp_path: Path) -> None:
@@ -37,12 +26,16 @@ def test_the_worked_example_comes_out_as_printed(tmp_path: Path) -> None:
     assert [kind for kind, _ in blocks].count("console") == 5
     for kind, text in blocks:
         if kind == "python":
-            run(tmp_path, "-c", text)
+            subprocess.run(
+                [sys.executable, "-c", text],
+                check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            )  # fmt: skip
             continue
         command, _, printed = text.partition("\n")
         program, *arguments = shlex.split(command.removeprefix("$ "))
         assert program == "ppo-marketing"
-        assert run(tmp_path, "-m", "ppo_marketing", *arguments) == printed
+        finished = run_command(*arguments, folder=tmp_path)
+        assert (finished.returncode, finished.stdout) == (0, printed), finished.stderr
 
 
 def test_what_the_page_says_of_unequal_arms_and_clusters_is_so() -> None:
