@@ -9,12 +9,12 @@ import streamlit as st
 
 from app import findings, project
 from envs.core.decision import Rule
-from ppo_marketing import pipeline
 from ppo_marketing.explore.answers import Answers
 from ppo_marketing.explore.explorer import Explorer
 from ppo_marketing.jobs.asking import episodes_of, explorer_of_run, stage_of_run
 from ppo_marketing.jobs.challenging import incumbent_of, standing_champion
 from ppo_marketing.jobs.kept_runs import KeptRun
+from ppo_marketing.pipeline import calibrating
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.what_if.answers import Answer, asked
 from ppo_marketing.what_if.curve import Curve, spend_curve
@@ -87,7 +87,7 @@ def _explorer(key: Key, _run: KeptRun) -> Explorer:
 @st.cache_resource(max_entries=FEW, show_spinner="Tuning the rules on history …")
 def _rules(key: Key, _run: KeptRun) -> tuple[Rule, ...]:
     parts = findings.parts(_run)
-    return pipeline.tuned_rules(
+    return calibrating.tuned_rules(
         parts.decision, parts.calibration, parts.settings, parts.config.seed
     )
 

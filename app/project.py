@@ -21,7 +21,7 @@ from ppo_marketing.jobs.logs import decision_named
 from ppo_marketing.jobs.run_log import log_of
 from ppo_marketing.jobs.verdicts import Audited, kept_verdict
 from ppo_marketing.log_summary import LogSummary, summary_of
-from ppo_marketing.pipeline import as_user_error
+from ppo_marketing.pipeline.refusals import as_user_error
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy
 from ppo_marketing.tracking import Recorded, has_store, open_tracker, ui_address

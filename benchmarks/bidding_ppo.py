@@ -24,9 +24,9 @@ from envs.bidding.days import Days
 from envs.bidding.generator import PRESETS, GeneratedMarket, generate_log
 from envs.bidding.world import BiddingWorld
 from envs.core.log import read_log
-from ppo_marketing import pipeline
 from ppo_marketing.config import TrainingSection
 from ppo_marketing.evaluation import ceiling_of, play, shares
+from ppo_marketing.pipeline import calibrating, judging, learning
 from ppo_marketing.ppo.train import TrainResult
 
 HISTORY_DAYS = 28
@@ -64,7 +64,7 @@ def through_calibration(preset: str, seed: int, judged: Days, training: Training
         pq.write_table(log.table, path)
         table = read_log(path, DECISION.schema, cache=Path(folder) / "cache")
         settings = DECISION.sample_settings()
-        calibration = pipeline.calibrate(DECISION, table, settings, seed)
+        calibration = calibrating.calibrate(DECISION, table, settings, seed)
     world: Any = calibration.training_world(training.episodes, settings, rng)
     fresh: Any = calibration.training_world(training.validation_episodes, settings, rng)
     return _contest(world.history, world.days, fresh.days, settings, judged, training, seed)
@@ -82,12 +82,12 @@ def _contest(
     rng = np.random.default_rng([seed, 13])
     past = BiddingWorld.planned(history, history, settings)
     rules = tuple(rule.tuned(past, rng) for rule in DECISION.rules())
-    settings = pipeline.anchored(DECISION, settings, rules)
+    settings = calibrating.anchored(DECISION, settings, rules)
     world = BiddingWorld.planned(days, history, settings)
-    result = pipeline.learn(DECISION, world, replace(world, days=validation), training, seed)
+    result = learning.learn(DECISION, world, replace(world, days=validation), training, seed)
     arena = replace(world, days=judged)
-    start = pipeline.untrained(arena, pipeline.ppo_config(DECISION, training), seed)
-    contest = pipeline.Contest(result.best, start, rules, None, DECISION.do_nothing)
+    start = learning.untrained(arena, learning.ppo_config(DECISION, training), seed)
+    contest = judging.Contest(result.best, start, rules, None, DECISION.do_nothing)
     ceiling = ceiling_of(arena, arena.episodes, seed, DECISION.ceiling)
     share = {
         actor.name: shares(

@@ -20,10 +20,10 @@ import numpy.typing as npt
 from benchmarks.report import write_result
 from envs import load_decision
 from envs.core.decision import Decision
-from ppo_marketing import pipeline
 from ppo_marketing.config import TrainingSection, load_config
 from ppo_marketing.constrained import PricedVectorEnv
 from ppo_marketing.evaluation import play
+from ppo_marketing.pipeline import learning
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.constraint import PIDLagrangian
@@ -117,11 +117,11 @@ class Market:
     def trained(self, constraint: PIDLagrangian | None) -> tuple[Agent, Array]:
         """Return the chosen agent and the errors J / limit - 1 that the controller saw."""
         training, card = self.training, self.card
-        config = pipeline.ppo_config(card, training)
-        env = pipeline.training_env(
+        config = learning.ppo_config(card, training)
+        env = learning.training_env(
             self.learns, training.copies, regret=training.regret, constraint=constraint
         )
-        score = pipeline.validation(
+        score = learning.validation(
             card, self.chooses, training.validation_episodes, self.seed, constraint
         )
         result = train(
@@ -129,7 +129,7 @@ class Market:
             config,
             total_steps=training.total_steps,
             seed=self.seed,
-            agent=pipeline.untrained(self.learns, config, self.seed),
+            agent=learning.untrained(self.learns, config, self.seed),
             validate=lambda agent: score(PolicyActor("candidate", agent)),
             validate_every=training.validate_every,
         )
@@ -139,7 +139,7 @@ class Market:
     def judged(self, agent: Agent, constraint: PIDLagrangian) -> tuple[float, float]:
         """Return the amount used, in units of the limit, and the value an episode."""
         played = play(PolicyActor("PPO", agent), self.judges, EPISODES, self.seed, "policy")
-        used = constraint.limit * (1.0 + pipeline.violation(constraint, played.kpis))
+        used = constraint.limit * (1.0 + learning.violation(constraint, played.kpis))
         return used, float(played.kpis[self.card.value_kpi].mean())
 
 

@@ -39,10 +39,10 @@ from envs.sequencing.oracle import value_iteration
 from envs.sequencing.settings import SequencingSettings
 from envs.sequencing.tables import ResponseTables
 from envs.sequencing.world import SequencingWorld
-from ppo_marketing import pipeline
 from ppo_marketing.audit import audited
 from ppo_marketing.evaluation import play
 from ppo_marketing.gate import GateRules, Reason, Verdict, judge
+from ppo_marketing.pipeline import calibrating
 from ppo_marketing.policy import PolicyActor
 
 CUSTOMERS, WEEKS, SEEDS = 20_000, 26, 10
@@ -115,7 +115,7 @@ def calibrated(seed: int, randomised: float, unlogged_from: int | None = None) -
         path = Path(folder) / "log.parquet"
         pq.write_table(log_of(tables, policy, WEEKS, rng, customers=CUSTOMERS), path)
         log = read_log(path, DECISION.schema, cache=Path(folder) / "cache")
-        return pipeline.calibrate(DECISION, log, settings(), seed)
+        return calibrating.calibrate(DECISION, log, settings(), seed)
 
 
 def settings() -> SequencingSettings:
@@ -137,7 +137,7 @@ def judged(calibration: Any, seed: int) -> Verdict:
     ]
     audit = audited(
         DECISION, calibration, settings(), policy,
-        pipeline.tuned_rules(DECISION, calibration, settings(), seed),
+        calibrating.tuned_rules(DECISION, calibration, settings(), seed),
         training_value=values[0], judging_value=values[1], episodes=EPISODES, seed=seed,
     )  # fmt: skip
     return judge(audit, GateRules())

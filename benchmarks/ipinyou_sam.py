@@ -26,9 +26,9 @@ from envs.bidding.market import FittedMarket, Money, fit_market
 from envs.bidding.response import Recalibration
 from envs.bidding.world import BiddingSettings, BiddingWorld
 from envs.core.log import read_log
-from ppo_marketing import pipeline
 from ppo_marketing.config import TrainingSection
 from ppo_marketing.evaluation import ceiling_of, play, shares
+from ppo_marketing.pipeline import calibrating, judging, learning
 
 BUDGET_SHARES = (1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32)
 TRAIN_DAYS, TEST_DAYS = 5, 2
@@ -57,13 +57,13 @@ def compare(
     settings = BiddingSettings(tightness=(share,), bid_cap_cpm=300.0, currency="CNY fen")
     past = BiddingWorld.planned(history, history, settings)
     rules = tuple(rule.tuned(past, rng) for rule in DECISION.rules())
-    settings = pipeline.anchored(DECISION, settings, rules)
+    settings = calibrating.anchored(DECISION, settings, rules)
     world = BiddingWorld.planned(train.draw_days(training.episodes, MONEY, rng), history, settings)
     fresh = replace(world, days=train.draw_days(training.validation_episodes, MONEY, rng))
-    result = pipeline.learn(DECISION, world, fresh, training, seed)
+    result = learning.learn(DECISION, world, fresh, training, seed)
     arena = replace(world, days=test)
-    start = pipeline.untrained(arena, pipeline.ppo_config(DECISION, training), seed)
-    contest = pipeline.Contest(result.best, start, rules, None, DECISION.do_nothing)
+    start = learning.untrained(arena, learning.ppo_config(DECISION, training), seed)
+    contest = judging.Contest(result.best, start, rules, None, DECISION.do_nothing)
     ceiling = ceiling_of(arena, TEST_DAYS, seed, DECISION.ceiling)
     return {
         actor.name: shares(

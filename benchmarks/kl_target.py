@@ -17,8 +17,8 @@ from benchmarks.report import write_result
 from envs import decision_names, load_decision
 from envs.core.decision import Decision
 from envs.core.vector import WorldVectorEnv
-from ppo_marketing import pipeline
 from ppo_marketing.config import TrainingSection, load_config
+from ppo_marketing.pipeline import learning
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.train import train
 
@@ -50,7 +50,7 @@ def realised(decision: Decision, region: str, target: float, seed: int, updates:
 
 def _config(decision: Decision, training: TrainingSection, region: dict[str, Any]) -> PPOConfig:
     changed = {**training.ppo, "trust_region": region}
-    return pipeline.ppo_config(decision, training.model_copy(update={"ppo": changed}))
+    return learning.ppo_config(decision, training.model_copy(update={"ppo": changed}))
 
 
 def main() -> None:

@@ -29,9 +29,9 @@ from envs.personalization.model import Contexts, mean_probability
 from envs.personalization.sample_log import generate_log
 from envs.personalization.settings import PersonalizationSettings
 from envs.personalization.truth import world_of
-from ppo_marketing import pipeline
 from ppo_marketing.config import TrainingSection, load_config
 from ppo_marketing.evaluation import play
+from ppo_marketing.pipeline import calibrating, learning
 from ppo_marketing.policy import Actor, PolicyActor
 
 BAR = 0.9
@@ -83,7 +83,7 @@ def on_generator(truth: Truth, training: TrainingSection, seed: int) -> dict[str
         return world_of(truth, episodes, SETTINGS, np.random.default_rng([seed, stream]))
 
     practice, validation = world(training.episodes, 0), world(training.validation_episodes, 1)
-    result = pipeline.learn(DECISION, practice, validation, training, seed)
+    result = learning.learn(DECISION, practice, validation, training, seed)
     arena = world(JUDGED, 2)
     order = np.arange(truth.model.items)
     actors: list[Actor] = [PolicyActor("PPO", result.best)]
@@ -99,7 +99,7 @@ def calibrated(truth: Truth, seed: int) -> tuple[Any, float]:
         pq.write_table(table, path)
         began = time.perf_counter()
         log = read_log(path, DECISION.schema, cache=Path(folder) / "cache")
-        calibration = pipeline.calibrate(DECISION, log, SETTINGS, seed)
+        calibration = calibrating.calibrate(DECISION, log, SETTINGS, seed)
     return calibration, time.perf_counter() - began
 
 
@@ -120,11 +120,11 @@ def true_visitors(
 def through_calibration(truth: Truth, training: TrainingSection, seed: int) -> dict[str, Any]:
     """Trained, and the rules tuned, on nothing but a log; judged on the true response."""
     calibration, seconds = calibrated(truth, seed)
-    rules = pipeline.tuned_rules(DECISION, calibration, SETTINGS, seed)
-    result = pipeline.learn_from_calibration(DECISION, calibration, SETTINGS, training, seed)
+    rules = calibrating.tuned_rules(DECISION, calibration, SETTINGS, seed)
+    result = learning.learn_from_calibration(DECISION, calibration, SETTINGS, training, seed)
     rng = np.random.default_rng([seed, 31])
     x, arena, order = true_visitors(truth, calibration, rng)
-    start = pipeline.untrained(arena, pipeline.ppo_config(DECISION, training), seed)
+    start = learning.untrained(arena, learning.ppo_config(DECISION, training), seed)
     policy = PolicyActor("PPO", result.best)
     actors: list[Actor] = [
         policy,
@@ -165,7 +165,7 @@ def large_catalogue(seed: int, steps: int) -> dict[str, Any]:
         total_steps=steps, copies=64, validation_episodes=500, validate_every=10
     )
     practice, validation = world(50_000, 40), world(500, 41)
-    result = pipeline.learn(DECISION, practice, validation, training, seed)
+    result = learning.learn(DECISION, practice, validation, training, seed)
     arena = world(CATALOGUE_JUDGED, 42)
     order = np.arange(CATALOGUE)
     actors: list[Actor] = [PolicyActor("PPO", result.best), DECISION.do_nothing]

@@ -30,8 +30,8 @@ from envs.personalization.oracle import (
 from envs.personalization.session_world import SessionState
 from envs.personalization.settings import PersonalizationSettings
 from envs.personalization.truth import true_world
-from ppo_marketing import pipeline
 from ppo_marketing.config import RunConfig, TrainingSection, load_config
+from ppo_marketing.pipeline import calibrating, judging, learning
 from ppo_marketing.policy import Actor, PolicyActor
 
 LOG_DAYS = 28
@@ -84,15 +84,15 @@ def one_seed(preset: str, seed: int, config: RunConfig) -> dict[str, Any]:
         return true_world(preset, episodes, settings, np.random.default_rng([seed, stream]))
 
     practice, fresh = world(training.episodes, 0), world(training.validation_episodes, 1)
-    result = pipeline.learn(DECISION, practice, fresh, training, seed)
+    result = learning.learn(DECISION, practice, fresh, training, seed)
     rules = tuple(rule.tuned(practice, np.random.default_rng(seed)) for rule in DECISION.rules())
     judged = world(config.evaluation.episodes, 2)
-    evidence = pipeline.judge_in(
+    evidence = judging.judge_in(
         DECISION,
         judged,
-        pipeline.Contest(
+        judging.Contest(
             result.best,
-            pipeline.untrained(judged, pipeline.ppo_config(DECISION, training), seed),
+            learning.untrained(judged, learning.ppo_config(DECISION, training), seed),
             rules,
             None,
             DECISION.do_nothing,
@@ -124,16 +124,16 @@ def through_calibration(preset: str, seed: int, config: RunConfig) -> dict[str, 
         path = Path(folder) / "log.parquet"
         pq.write_table(DECISION.generate(preset, LOG_DAYS, rng), path)
         log = read_log(path, DECISION.schema, cache=Path(folder) / "cache")
-        calibration: Any = pipeline.calibrate(DECISION, log, settings, seed)
-    result = pipeline.learn_from_calibration(DECISION, calibration, settings, config.training, seed)
-    rules = pipeline.tuned_rules(DECISION, calibration, settings, seed)
+        calibration: Any = calibrating.calibrate(DECISION, log, settings, seed)
+    result = learning.learn_from_calibration(DECISION, calibration, settings, config.training, seed)
+    rules = calibrating.tuned_rules(DECISION, calibration, settings, seed)
     world: Any = true_world(preset, VISITORS, settings, np.random.default_rng([seed, 11]))
     # Segments, items and categories are numbered alike in the log and in the generator.
     assert calibration.items.ids == world.items.ids
-    simulated = pipeline.judge_in(
+    simulated = judging.judge_in(
         DECISION,
         calibration.judging_world(config.evaluation.episodes, settings, rng),
-        pipeline.Contest(result.best, result.best, rules, None, DECISION.do_nothing),
+        judging.Contest(result.best, result.best, rules, None, DECISION.do_nothing),
         title="later part",
         unit=settings.currency,
         episodes=config.evaluation.episodes,

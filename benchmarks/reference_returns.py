@@ -40,8 +40,8 @@ from benchmarks.reference_tasks import (
 )
 from benchmarks.report import write_result
 from envs.core.forms import form_of
-from ppo_marketing import pipeline
 from ppo_marketing.config import load_config
+from ppo_marketing.pipeline import learning
 from ppo_marketing.rivals.table import RIVALS, Given
 from ppo_marketing.statistics import interquartile_mean
 from ppo_marketing.trial import ChoosingActor
@@ -89,22 +89,22 @@ def market_row(env_id: str, steps: int | None) -> Row:
 
     def judged(algorithm: str, seed: int) -> float:
         world = world_of(training.episodes, seed)
-        given = Given(pipeline.ppo_config(decision, training), training.copies, world.horizon)
+        given = Given(learning.ppo_config(decision, training), training.copies, world.horizon)
         rival = RIVALS[algorithm]
         settings = rival.resolved(given, form_of(world.action_space), {})
-        env = pipeline.training_env(world, settings["copies"], regret=training.regret)
+        env = learning.training_env(world, settings["copies"], regret=training.regret)
         learned = rival.train(
             env, settings, steps=total, seed=seed, on_curve=lambda at, policy: None
         )
         episodes = training.validation_episodes
-        score = pipeline.validation(decision, world_of(episodes, EVALUATION_SEED), episodes, 0)
+        score = learning.validation(decision, world_of(episodes, EVALUATION_SEED), episodes, 0)
         return score(ChoosingActor(algorithm, learned.policy, "own"))
 
     learners: dict[str, Learner] = {
         "ours": partial(judged, "ppo"),
         PEER: partial(judged, "ppo-sb3"),
     }
-    config = asdict(pipeline.ppo_config(decision, training))
+    config = asdict(learning.ppo_config(decision, training))
     return learners, {"total_steps": total, "copies": training.copies, "ppo": config}, True
 
 

@@ -16,8 +16,8 @@ from benchmarks.report import write_result
 from envs.sequencing import DECISION
 from envs.sequencing.env import make_world
 from envs.sequencing.world import SequencingWorld
-from ppo_marketing import pipeline
 from ppo_marketing.config import TrainingSection
+from ppo_marketing.pipeline import judging, learning
 
 CAPS = {"email": (1, 14), "letter": (1, 28)}
 JUDGED = 4000
@@ -38,12 +38,12 @@ def one_seed(seed: int, training: TrainingSection) -> dict[str, Any]:
     history = customers(4000, 4 * seed + 3)
     rng = np.random.default_rng(seed)
     rules = [rule.tuned(history, rng) for rule in DECISION.rules()]
-    result = pipeline.learn(DECISION, world, validation, training, seed)
-    start = pipeline.untrained(world, pipeline.ppo_config(DECISION, training), seed)
-    evidence = pipeline.judge_in(
+    result = learning.learn(DECISION, world, validation, training, seed)
+    start = learning.untrained(world, learning.ppo_config(DECISION, training), seed)
+    evidence = judging.judge_in(
         DECISION,
         judged,
-        pipeline.Contest(result.best, start, rules, None, DECISION.do_nothing),
+        judging.Contest(result.best, start, rules, None, DECISION.do_nothing),
         title="capped year",
         unit=world.settings.currency,
         episodes=JUDGED,

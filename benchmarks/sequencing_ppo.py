@@ -28,8 +28,8 @@ from envs.sequencing.env import make_world
 from envs.sequencing.oracle import policy_value, solved_policy, transitions, value_iteration
 from envs.sequencing.settings import SequencingSettings
 from envs.sequencing.world import SequencingWorld, blank
-from ppo_marketing import pipeline
 from ppo_marketing.config import TrainingSection
+from ppo_marketing.pipeline import calibrating, learning
 from ppo_marketing.ppo.agent import Agent
 
 WEEKS = 26
@@ -149,7 +149,7 @@ def on_generator(seed: int, training: TrainingSection) -> dict[str, float]:
     validation = make_world(
         days=training.validation_episodes, horizon_weeks=52, world_seed=100 + seed
     )
-    result = pipeline.learn(DECISION, TRUTH, validation, training, seed)
+    result = learning.learn(DECISION, TRUTH, validation, training, seed)
     return {
         "value": worth(chosen(result.best, TRUTH, MODEL)),
         "seconds": time.perf_counter() - began,
@@ -165,10 +165,10 @@ def through_calibration(seed: int, training: TrainingSection) -> dict[str, Any]:
         path = Path(folder) / "log.parquet"
         pq.write_table(DECISION.generate("default", WEEKS, rng), path)
         log = read_log(path, DECISION.schema, cache=Path(folder) / "cache")
-        calibration: Any = pipeline.calibrate(DECISION, log, settings, seed)
+        calibration: Any = calibrating.calibrate(DECISION, log, settings, seed)
     world = calibration.training_world(training.episodes, settings, rng)
     fresh = calibration.training_world(training.validation_episodes, settings, rng)
-    result = pipeline.learn(DECISION, world, fresh, training, seed)
+    result = learning.learn(DECISION, world, fresh, training, seed)
     judging = calibration.judging_world(1000, settings, rng)
     train, judge = in_simulator(result.best, world), in_simulator(result.best, judging)
     true = worth(chosen(result.best, world, MODEL))

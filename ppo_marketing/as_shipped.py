@@ -18,7 +18,7 @@ from ppo_marketing.evaluation import Judgement
 from ppo_marketing.gate import Audit
 from ppo_marketing.guardrails import Counted, Guardrail, Support
 from ppo_marketing.guardrails.section import GuardrailsSection
-from ppo_marketing.pipeline import JUDGING_EPISODES, stream
+from ppo_marketing.pipeline.streams import JUDGING_EPISODES, stream
 from ppo_marketing.policy import Policy, PolicyActor
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.reference_states import ReferenceStates, behaviour_of, reference_states

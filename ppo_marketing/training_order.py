@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from envs.core.decision import Decision
-from ppo_marketing import pipeline
 from ppo_marketing.config import RunConfig, load_config
 from ppo_marketing.errors import UserError
+from ppo_marketing.pipeline import learning, reading
 
 OWN = ("ppo", "constraint")
 """Parts of the training section that have a form of their own."""
@@ -50,10 +50,10 @@ def ordered(
         "accept_failed_fidelity": changes.accepted.strip() or None,
     }
     config = load_config(None, values)
-    pipeline.ppo_config(card, config.training)
+    learning.ppo_config(card, config.training)
     sample = config.log.path is None
     settings = card.sample_settings() if sample else card.settings_type()
-    pipeline.given_settings(card, config.environment, settings)
+    reading.given_settings(card, config.environment, settings)
     return config
 
 

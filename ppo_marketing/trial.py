@@ -16,11 +16,18 @@ from envs.core.decision import Calibration, Decision
 from envs.core.forms import Form, form_of, in_form
 from envs.core.settings import load_settings
 from envs.core.world import Array, World
-from ppo_marketing import pipeline
 from ppo_marketing.config import EvaluationSection, TrainingSection
 from ppo_marketing.constrained import as_shares
 from ppo_marketing.errors import TrainingDiverged
 from ppo_marketing.evaluation import play
+from ppo_marketing.pipeline import learning
+from ppo_marketing.pipeline.refusals import as_user_error
+from ppo_marketing.pipeline.streams import (
+    JUDGING_EPISODES,
+    TRAIN_EPISODES,
+    VALIDATION_EPISODES,
+    stream,
+)
 from ppo_marketing.policy import Actor
 from ppo_marketing.rivals.learned import Chooser, Learned, permitted
 from ppo_marketing.rivals.table import RIVALS, Given, Values
@@ -144,7 +151,7 @@ def perform(
     decision, calibration, settings = _loaded(ground)
     resolved = resolved_settings(trial, decision, calibration, settings, ground.training)
     worlds = _worlds(trial, ground, calibration, settings)
-    score = pipeline.validation(
+    score = learning.validation(
         decision,
         worlds.validation,
         ground.training.validation_episodes,
@@ -153,7 +160,7 @@ def perform(
     )
     curve = Curve(score, trial.form, trial.points, watch)
     own = in_form(worlds.training, trial.form)
-    env = pipeline.training_env(
+    env = learning.training_env(
         own,
         resolved["copies"],
         regret=ground.training.regret,
@@ -196,7 +203,7 @@ def resolved_settings(
     Raises UserError where an override is no setting of it, or contradicts another.
     """
     world = in_form(calibration.history_world(settings), trial.form)
-    ppo = pipeline.ppo_config(decision, training)
+    ppo = learning.ppo_config(decision, training)
     if trial.form != "own":
         ppo = replace(ppo, start_bias=())  # it was written for the actions of the world itself
     given = Given(ppo, training.copies, world.horizon)
@@ -211,25 +218,23 @@ class _Worlds(NamedTuple):
 
 def _worlds(trial: Trial, ground: Ground, calibration: Calibration, settings: Any) -> _Worlds:
     """Each seed trains on episodes of its own; all are scored and judged on the same."""
-    training, stream = ground.training, pipeline.stream
+    training = ground.training
     return _Worlds(
-        calibration.training_world(
-            training.episodes, settings, stream(trial.seed, pipeline.TRAIN_EPISODES)
-        ),
+        calibration.training_world(training.episodes, settings, stream(trial.seed, TRAIN_EPISODES)),
         calibration.training_world(
             training.validation_episodes,
             settings,
-            stream(ground.seed, pipeline.VALIDATION_EPISODES),
+            stream(ground.seed, VALIDATION_EPISODES),
         ),
         calibration.judging_world(
-            ground.evaluation.episodes, settings, stream(ground.seed, pipeline.JUDGING_EPISODES)
+            ground.evaluation.episodes, settings, stream(ground.seed, JUDGING_EPISODES)
         ),
     )
 
 
 def _loaded(ground: Ground) -> tuple[Decision, Calibration, Any]:
     decision = load_decision(ground.decision)
-    with pipeline.as_user_error():
+    with as_user_error():
         calibration = decision.load_calibration(ground.calibration)
         return decision, calibration, load_settings(ground.settings, decision.settings_type)
 

@@ -27,12 +27,12 @@ from envs.core.decision import Decision
 from envs.core.log import LogError, LogProblem, LogSchema, LogTable
 from envs.core.log_problems import Problems
 from envs.core.log_source import open_log
-from ppo_marketing import pipeline
 from ppo_marketing.config import LogSection
 from ppo_marketing.errors import UserError
 from ppo_marketing.files import made, read_json
 from ppo_marketing.jobs.folder import write_json
 from ppo_marketing.jobs.logs import cache_of
+from ppo_marketing.pipeline import reading
 
 MEGABYTE = 1 << 20
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
@@ -189,7 +189,7 @@ def checked(
     """
     section = LogSection(path=path, columns=dict(columns), reader=reader)
     try:
-        return pipeline.read(card, section, cache_of(project))
+        return reading.read(card, section, cache_of(project))
     except UserError as error:
         if isinstance(error.__cause__, LogError):
             raise LogRefused(error.__cause__.problems) from error

@@ -9,8 +9,8 @@ import numpy as np
 
 from envs import load_decision
 from envs.bidding.generator import PRESETS, GeneratedMarket
-from ppo_marketing import pipeline
 from ppo_marketing.config import TrainingSection
+from ppo_marketing.pipeline import learning
 from ppo_marketing.ppo.config import PPOConfig
 
 DECISION = load_decision("bidding")
@@ -49,7 +49,7 @@ def make_world(episodes: int, fresh: int | None = None) -> Any:
 
 def shipped_config() -> PPOConfig:
     """Our own defaults with the decision's, as `ppo-marketing train` has them."""
-    return pipeline.ppo_config(DECISION, SHIPPED)
+    return learning.ppo_config(DECISION, SHIPPED)
 
 
 def laid_out(layout: Layout) -> PPOConfig:

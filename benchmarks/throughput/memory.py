@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.throughput.market import SHIPPED, make_world, shipped_config
-from ppo_marketing import pipeline
+from ppo_marketing.pipeline import learning
 from ppo_marketing.ppo.train import train
 
 COPIES = 4096
@@ -41,7 +41,7 @@ def run(copies: int, rollout_steps: int) -> dict[str, Any]:
     """Train here and say what it took."""
     config = replace(shipped_config(), rollout_steps=rollout_steps)
     imported = peak_mb()
-    env = pipeline.training_env(make_world(SHIPPED.episodes), copies, regret=SHIPPED.regret)
+    env = learning.training_env(make_world(SHIPPED.episodes), copies, regret=SHIPPED.regret)
     before = peak_mb()
     train(env, config, total_steps=UPDATES * copies * rollout_steps, seed=0)
     return {"imported": imported, "with_market": before, "peak": peak_mb()}

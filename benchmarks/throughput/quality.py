@@ -31,7 +31,7 @@ from benchmarks.throughput.learners import (
     torch_threads,
 )
 from benchmarks.throughput.market import DECISION, SHIPPED, make_world, shipped_config
-from ppo_marketing import pipeline
+from ppo_marketing.pipeline import learning
 from ppo_marketing.rivals.learned import Chooser
 from ppo_marketing.trial import ChoosingActor
 
@@ -62,12 +62,12 @@ def course() -> Course:
     """The market, everyone who learns in it, and the judge."""
     world = make_world(SHIPPED.episodes)
     fresh = make_world(JUDGED_DAYS, fresh=1)
-    score = pipeline.validation(DECISION, fresh, JUDGED_DAYS, seed=0)
+    score = learning.validation(DECISION, fresh, JUDGED_DAYS, seed=0)
     config = shipped_config()
     hindsight = world.with_hindsight()
 
     def make_env() -> Any:
-        return pipeline.training_env(world, SHIPPED.copies, regret=True)
+        return learning.training_env(world, SHIPPED.copies, regret=True)
 
     return Course(
         learners={

@@ -10,7 +10,7 @@ from envs.core.words import Words, words_of
 from envs.core.world import Array, World
 from ppo_marketing.explore.answers import Answers, Decider, learned, played
 from ppo_marketing.explore.cases import Cases, historical_cases
-from ppo_marketing.pipeline import JUDGING_EPISODES, stream
+from ppo_marketing.pipeline.streams import JUDGING_EPISODES, stream
 from ppo_marketing.policy import Actor, PolicyActor
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.reference_states import ReferenceStates, reference_states

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ppo_marketing import pipeline
 from ppo_marketing.errors import UserError
 from ppo_marketing.explore.explorer import EPISODES as EXPLORED_EPISODES
 from ppo_marketing.explore.explorer import Explorer, explorer_of
 from ppo_marketing.jobs.kept_parts import Parts
+from ppo_marketing.pipeline import calibrating
+from ppo_marketing.pipeline.refusals import as_user_error
 from ppo_marketing.what_if.stage import EPISODES, Stage, stage_of
 
 
@@ -28,8 +29,8 @@ def stage_of_run(
     if count < 1:
         raise UserError(f"episodes is {count}: it must be 1 or more")
     market = (parts.decision, parts.calibration, parts.settings)
-    rules = pipeline.tuned_rules(*market, parts.config.seed) if beside else ()
-    with pipeline.as_user_error():
+    rules = calibrating.tuned_rules(*market, parts.config.seed) if beside else ()
+    with as_user_error():
         return stage_of(
             *market, parts.shipped, rules,
             seed=parts.config.seed if seed is None else seed,
@@ -43,7 +44,7 @@ def explorer_of_run(parts: Parts) -> Explorer:
 
     Raises UserError where the policy's actions are of a kind that cannot be explored.
     """
-    with pipeline.as_user_error():
+    with as_user_error():
         return explorer_of(
             parts.decision, parts.calibration, parts.settings, parts.policy,
             seed=parts.config.seed,

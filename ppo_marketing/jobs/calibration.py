@@ -10,12 +10,13 @@ import yaml
 
 from envs.core.decision import Calibration, Decision
 from envs.core.settings import load_settings, settings_text
-from ppo_marketing import pipeline
 from ppo_marketing.config import RunConfig
 from ppo_marketing.errors import UserError
 from ppo_marketing.files import held_alone, read_json, write_atomically
 from ppo_marketing.jobs.folder import write_json
 from ppo_marketing.jobs.logs import Prepared, prepare
+from ppo_marketing.pipeline import calibrating, reading
+from ppo_marketing.pipeline.refusals import as_user_error
 from ppo_marketing.progress import Reporter
 from ppo_marketing.report_figures import fidelity_figure
 from ppo_marketing.tracking import Run
@@ -39,14 +40,14 @@ def calibrated(
 ) -> Calibration:
     """The fitted market; a log or settings that cannot be used are refused before any writing."""
     with reporter.stage("calibrating the simulator"):
-        calibration = pipeline.calibrate(decision, prepared.log, prepared.settings, config.seed)
-        pipeline.require_playable(calibration, prepared.settings)
+        calibration = calibrating.calibrate(decision, prepared.log, prepared.settings, config.seed)
+        calibrating.require_playable(calibration, prepared.settings)
     return calibration
 
 
 def keep_calibration(calibration: Calibration, prepared: Prepared, folder: Path) -> None:
     """Write the fitted market, its settings, its origin and its fidelity picture."""
-    with pipeline.as_user_error():
+    with as_user_error():
         calibration.save(folder)
     write_atomically(folder / "settings.json", settings_text(prepared.settings).encode())
     write_json(folder / "log.json", prepared.about())
@@ -58,7 +59,7 @@ def load_calibration(decision: Decision, folder: Path) -> tuple[Calibration, Any
     made_for = read_json(folder / "log.json").get("decision") if folder.is_dir() else None
     if made_for not in (None, decision.name):
         raise UserError(f"{folder} is a calibration of {made_for}, not of {decision.name}")
-    with pipeline.as_user_error():
+    with as_user_error():
         calibration = decision.load_calibration(folder)
         return calibration, load_settings(folder, decision.settings_type)
 
@@ -71,8 +72,8 @@ def playable_calibration(
     Raises UserError where they cannot be used, or this market shows them to be impossible.
     """
     calibration, made_with = load_calibration(decision, folder)
-    settings = pipeline.given_settings(decision, changes, made_with)
-    pipeline.require_playable(calibration, settings)
+    settings = reading.given_settings(decision, changes, made_with)
+    calibrating.require_playable(calibration, settings)
     return calibration, settings
 
 

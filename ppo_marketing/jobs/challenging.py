@@ -23,7 +23,7 @@ from ppo_marketing.jobs.kept_parts import Parts
 from ppo_marketing.jobs.kept_runs import runs_of
 from ppo_marketing.jobs.release_book import trail_of
 from ppo_marketing.lifts import PairedLift, paired_lift
-from ppo_marketing.pipeline import JUDGING_EPISODES, stream
+from ppo_marketing.pipeline.streams import JUDGING_EPISODES, stream
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy

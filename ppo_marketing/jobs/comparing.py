@@ -11,7 +11,7 @@ import yaml
 
 from envs.core.decision import Calibration, Decision, Rule
 from envs.core.settings import settings_text
-from ppo_marketing import pipeline, report_comparison
+from ppo_marketing import report_comparison
 from ppo_marketing.comparison import (
     Comparison,
     Competitor,
@@ -35,6 +35,8 @@ from ppo_marketing.jobs.logs import prepare
 from ppo_marketing.jobs.plan import ComparisonPlan, Planned, planned
 from ppo_marketing.jobs.trainings import Kept, Task, done, kept, task_of
 from ppo_marketing.parallel import in_processes
+from ppo_marketing.pipeline import calibrating, judging
+from ppo_marketing.pipeline.streams import JUDGING_EPISODES, stream
 from ppo_marketing.ppo.signals import stop_on_signals
 from ppo_marketing.progress import Reporter
 from ppo_marketing.tracking import Run, Tracker, open_tracker
@@ -111,10 +113,10 @@ def market_of(
         folder = part_of(calibration, "calibration")
         market, settings = playable_calibration(decision, folder, config.environment)
         about = read_json(folder / "log.json")
-    pipeline.require_fidelity(market, config.accept_failed_fidelity)
+    calibrating.require_fidelity(market, config.accept_failed_fidelity)
     with reporter.stage("tuning the rules on history"):
-        rules = pipeline.tuned_rules(decision, market, settings, config.seed)
-        settings = pipeline.anchored(decision, settings, rules)
+        rules = calibrating.tuned_rules(decision, market, settings, config.seed)
+        settings = calibrating.anchored(decision, settings, rules)
     return Market(market, folder.resolve(), settings, rules, about)
 
 
@@ -192,7 +194,7 @@ def _judged(
     """Everyone beside the rules, the ceiling and the floor, on the episodes that all played."""
     episodes, seed = config.evaluation.episodes, config.seed
     world = market.calibration.judging_world(
-        episodes, market.settings, pipeline.stream(seed, pipeline.JUDGING_EPISODES)
+        episodes, market.settings, stream(seed, JUDGING_EPISODES)
     )
     ceiling = ceiling_of(world, episodes, seed, decision.ceiling)
     grid = common_grid([result.record for result in results.values()])
@@ -219,13 +221,13 @@ def _judged(
         raise PpoMarketingError(
             "every training diverged: " + "; ".join(f for c in competitors for f in c.failures[:1])
         )
-    others = pipeline.beside(
+    others = judging.beside(
         market.rules, decision.logging_rule(market.calibration), decision.do_nothing
     )
     played += [play(actor, world, episodes, seed, kind) for actor, kind in others]
-    evidence = pipeline.evidence_of(
+    evidence = judging.evidence_of(
         decision, played, ceiling, market.rules,
-        title=pipeline.LATER, unit=market.settings.currency, seed=seed,
+        title=judging.LATER, unit=market.settings.currency, seed=seed,
         bootstrap=config.evaluation.bootstrap,
     )  # fmt: skip
     return Comparison(tuple(competitors), evidence, laid_out.sweeps)

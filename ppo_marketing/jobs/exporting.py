@@ -18,7 +18,6 @@ from envs.core.decision import Calibration, Decision
 from envs.core.live import LiveForm
 from envs.core.settings import load_settings
 from envs.core.world import Array, World
-from ppo_marketing import pipeline
 from ppo_marketing.access import Permission
 from ppo_marketing.audit_trail import read_trail
 from ppo_marketing.config import PROJECT
@@ -38,6 +37,7 @@ from ppo_marketing.jobs.logs import decision_named
 from ppo_marketing.jobs.release_book import Desk, trail_of
 from ppo_marketing.jobs.run_card import card_of, documentation
 from ppo_marketing.jobs.verdicts import Audited, kept_verdict, require_passed
+from ppo_marketing.pipeline.refusals import as_user_error
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy
 from ppo_marketing.releases import require_in_force, standing
@@ -118,7 +118,7 @@ def whole_run(run: Path, audited: Audited) -> Exportable:
         raise IntegrityError(f"{run} holds evidence of another log than its verdict's: judge again")
     calibration, _ = load_calibration(decision, run / "calibration")
     agent = load_policy(audited.policy)
-    with pipeline.as_user_error():
+    with as_user_error():
         settings: Any = load_settings(audited.policy, decision.settings_type)
         world = calibration.history_world(settings)
     observation, mask = _met(agent, calibration, settings)

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from envs.core.decision import Calibration, Decision
 from envs.core.settings import load_settings
-from ppo_marketing import pipeline
 from ppo_marketing.audit_trail import Line
 from ppo_marketing.errors import UserError
 from ppo_marketing.files import folder_sha256
@@ -16,6 +15,7 @@ from ppo_marketing.jobs.judging import require_unseen_days
 from ppo_marketing.jobs.release_book import Desk
 from ppo_marketing.jobs.released import champion_of
 from ppo_marketing.jobs.training import START
+from ppo_marketing.pipeline.refusals import as_user_error
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy
 from ppo_marketing.ppo.distributions import ItemHead
@@ -49,7 +49,7 @@ def incumbent(
     Raises UserError where its folder is in none of them.
     """
     folder = _folder_of(line, desk, named, runs)
-    with pipeline.as_user_error():
+    with as_user_error():
         settings: Any = load_settings(folder, decision.settings_type)
     return Incumbent(line, folder, load_policy(folder), load_policy(folder / START), settings)
 

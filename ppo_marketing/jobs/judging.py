@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from envs.core.decision import Calibration, Decision
 from envs.core.settings import load_settings
-from ppo_marketing import as_shipped, pipeline, report
+from ppo_marketing import as_shipped, report
 from ppo_marketing.config import RunConfig
 from ppo_marketing.drift import Drift
 from ppo_marketing.errors import UserError
@@ -21,6 +21,8 @@ from ppo_marketing.jobs.calibration import load_calibration, record_calibration
 from ppo_marketing.jobs.folder import part_of, tracked, write_json
 from ppo_marketing.jobs.training import START, limit_of
 from ppo_marketing.jobs.verdicts import keep_verdict, verdict_tags
+from ppo_marketing.pipeline import calibrating, judging
+from ppo_marketing.pipeline.refusals import as_user_error
 from ppo_marketing.policy import Policy
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy
@@ -51,7 +53,7 @@ def evaluate_only(
     folder, policy_folder = part_of(folder, "calibration"), part_of(policy_folder, "policy")
     calibration, _ = load_calibration(decision, folder)
     policy, start = load_policy(policy_folder), load_policy(policy_folder / START)
-    with pipeline.as_user_error():
+    with as_user_error():
         settings: Any = load_settings(policy_folder, decision.settings_type)
     require_unseen_days(policy_folder, calibration)
     incumbent = None if champion is None else _incumbent(champion, policy_folder)
@@ -81,7 +83,7 @@ def evaluate(
 ) -> Judged:
     """Judge a policy on the later part of the log, hold it to the gate and keep the evidence."""
     with reporter.stage("judging on what was held out"):
-        rules = pipeline.tuned_rules(decision, calibration, settings, config.seed)
+        rules = calibrating.tuned_rules(decision, calibration, settings, config.seed)
         rail = as_shipped.guarded(
             calibration, settings, config.guardrails, policy, start, config.seed
         )
@@ -89,7 +91,7 @@ def evaluate(
         today = None if champion is None else as_shipped.held(
             calibration, settings, config.guardrails, champion, start, config.seed
         )  # fmt: skip
-        judgement = pipeline.judge_policy(
+        judgement = judging.judge_policy(
             decision, calibration, settings, shipped, start, rules, config.evaluation, config.seed,
             constraint, today,
         )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from envs.core.decision import Calibration, Decision
 from envs.core.settings import load_settings
-from ppo_marketing import as_shipped, pipeline
+from ppo_marketing import as_shipped
 from ppo_marketing.config import RunConfig, load_config
 from ppo_marketing.errors import IntegrityError, UserError
 from ppo_marketing.files import read_json
@@ -16,6 +16,7 @@ from ppo_marketing.jobs.calibration import load_calibration
 from ppo_marketing.jobs.logs import decision_named
 from ppo_marketing.jobs.training import START
 from ppo_marketing.jobs.verdicts import Audited, kept_verdict
+from ppo_marketing.pipeline.refusals import as_user_error
 from ppo_marketing.policy import Policy
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy
@@ -65,7 +66,7 @@ def parts_of(run: Path) -> Parts:
     calibration, _ = load_calibration(decision, run / "calibration")
     if calibration.data_sha256 != audited.data_sha256:
         raise IntegrityError(f"{run} holds a calibration of another log than its verdict's")
-    with pipeline.as_user_error():
+    with as_user_error():
         settings: Any = load_settings(audited.policy, decision.settings_type)
     # As flags: what was effective then is not overridden by what is set now.
     config = load_config(None, read_json(run / "evidence.json")["config"])

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from envs.core.decision import Calibration, Decision
-from ppo_marketing import pipeline
 from ppo_marketing.behaviour import Choices
 from ppo_marketing.config import RunConfig
 from ppo_marketing.constrained import share_of
@@ -17,6 +16,8 @@ from ppo_marketing.divergence import categorical_kl, gaussian_kl
 from ppo_marketing.errors import UserError
 from ppo_marketing.jobs.incumbents import Incumbent, fitted
 from ppo_marketing.jobs.training import keep_policy
+from ppo_marketing.pipeline import calibrating, learning, reading
+from ppo_marketing.pipeline.streams import CHOICE, stream
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.run import TrainingRow
@@ -62,10 +63,10 @@ def lesson_of(
     """
     reason = None
     if champion is not None:
-        changed = pipeline.given_settings(decision, config.environment, champion.settings)
+        changed = reading.given_settings(decision, config.environment, champion.settings)
         if changed == champion.settings:
             settings = champion.settings
-            pipeline.require_playable(calibration, settings)
+            calibrating.require_playable(calibration, settings)
             anchored = _anchored_config(config, anchor)
             start = _untrained(decision, calibration, settings, anchored)
             known = fitted(champion, calibration, start)
@@ -75,8 +76,8 @@ def lesson_of(
         else:
             names = sorted(n for n, v in vars(changed).items() if v != vars(champion.settings)[n])
             reason = f"the champion acts under other settings ({', '.join(names)})"
-    rules = pipeline.tuned_rules(decision, calibration, settings, config.seed)
-    settings = pipeline.anchored(decision, settings, rules)
+    rules = calibrating.tuned_rules(decision, calibration, settings, config.seed)
+    settings = calibrating.anchored(decision, settings, rules)
     start = _untrained(decision, calibration, settings, config)
     return Lesson(decision, calibration, settings, config, start, None, reason)
 
@@ -98,7 +99,7 @@ def trained(
         def on_update(row: TrainingRow) -> None:
             stage.reach(row.steps, f"{row.steps_per_second:,.0f} steps/s")
 
-        result = pipeline.learn_from_calibration(
+        result = learning.learn_from_calibration(
             lesson.decision, lesson.calibration, lesson.settings, training, seed,
             checkpoint=folder / "checkpoint.pt", on_update=on_update, stop=stop,
             agent=None if lesson.champion is None else lesson.champion.agent,
@@ -123,10 +124,8 @@ def scores(lesson: Lesson, policies: list[Agent]) -> list[float]:
     """How policies do on the same fresh episodes of the earlier part: what chooses among seeds."""
     training, seed = lesson.config.training, lesson.config.seed
     episodes = training.validation_episodes
-    world = lesson.calibration.training_world(
-        episodes, lesson.settings, pipeline.stream(seed, pipeline.CHOICE)
-    )
-    score = pipeline.validation(lesson.decision, world, episodes, seed, training.constraint)
+    world = lesson.calibration.training_world(episodes, lesson.settings, stream(seed, CHOICE))
+    score = learning.validation(lesson.decision, world, episodes, seed, training.constraint)
     return [score(PolicyActor("candidate", policy)) for policy in policies]
 
 
@@ -168,8 +167,8 @@ def _why_not_compared(calibration: Calibration, settings: Any, champion: Agent) 
 def _untrained(
     decision: Decision, calibration: Calibration, settings: Any, config: RunConfig
 ) -> Agent:
-    ppo = pipeline.ppo_config(decision, config.training)
-    return pipeline.untrained(calibration.history_world(settings), ppo, config.seed)
+    ppo = learning.ppo_config(decision, config.training)
+    return learning.untrained(calibration.history_world(settings), ppo, config.seed)
 
 
 def _anchored_config(config: RunConfig, anchor: AnchorSection) -> RunConfig:

@@ -21,7 +21,7 @@ from ppo_marketing.guardrails.section import GuardrailsSection
 from ppo_marketing.jobs.admission import admit
 from ppo_marketing.jobs.kept_parts import Parts
 from ppo_marketing.jobs.release_book import Desk
-from ppo_marketing.pipeline import JUDGING_EPISODES, stream
+from ppo_marketing.pipeline.streams import JUDGING_EPISODES, stream
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.reference_states import reference_states
 from ppo_marketing.shadow_prices import ShadowPrices, shadow_prices

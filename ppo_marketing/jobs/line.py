@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envs.core.decision import Calibration
-from ppo_marketing import pipeline
 from ppo_marketing.config import RunConfig
 from ppo_marketing.evaluation import Judgement
 from ppo_marketing.gate import Verdict
@@ -16,6 +15,7 @@ from ppo_marketing.jobs.folder import identity, job, tracked
 from ppo_marketing.jobs.judging import evaluate
 from ppo_marketing.jobs.logs import decision_named, prepare
 from ppo_marketing.jobs.training import train
+from ppo_marketing.pipeline import learning
 from ppo_marketing.ppo.train import TrainResult
 from ppo_marketing.progress import Reporter
 
@@ -37,7 +37,7 @@ class RunSummary:
 def run_line(config: RunConfig, reporter: Reporter) -> RunSummary:
     """The whole line: log to verdict, all tracked as one run."""
     decision = decision_named(config.decision)
-    pipeline.ppo_config(decision, config.training)
+    learning.ppo_config(decision, config.training)
     prepared = prepare(decision, config, reporter)
     own = identity(config, prepared.settings, prepared.log.sha256)
     calibration = calibrated(decision, prepared, config, reporter)

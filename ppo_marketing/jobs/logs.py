@@ -10,10 +10,12 @@ import pyarrow.parquet as pq
 from envs import load_decision
 from envs.core.decision import Decision
 from envs.core.log import LogTable
-from ppo_marketing import pipeline
 from ppo_marketing.config import LogSection, RunConfig
 from ppo_marketing.errors import UserError
 from ppo_marketing.files import made, written_whole
+from ppo_marketing.pipeline import reading
+from ppo_marketing.pipeline.refusals import as_user_error
+from ppo_marketing.pipeline.streams import SAMPLE, stream
 from ppo_marketing.progress import Reporter
 
 
@@ -40,7 +42,7 @@ class Prepared(NamedTuple):
 
 def decision_named(name: str) -> Decision:
     """The card; an unknown name is the user's error."""
-    with pipeline.as_user_error():
+    with as_user_error():
         return load_decision(name)
 
 
@@ -57,7 +59,7 @@ def _write_sample(decision: Decision, preset: str, days: int, seed: int, path: P
     if preset not in decision.presets:
         known = ", ".join(decision.presets)
         raise UserError(f"there is no preset {preset!r} of {decision.name}: choose one of {known}")
-    table = decision.generate(preset, days, pipeline.stream(seed, pipeline.SAMPLE))
+    table = decision.generate(preset, days, stream(seed, SAMPLE))
     made(path.parent)
     with written_whole(path) as temporary:
         pq.write_table(table, temporary, write_page_checksum=True)
@@ -66,7 +68,7 @@ def _write_sample(decision: Decision, preset: str, days: int, seed: int, path: P
 
 def validate(decision: Decision, section: LogSection, project: Path) -> dict[str, Any]:
     """Read a log whole and say what it holds."""
-    log = pipeline.read(decision, section, cache_of(project))
+    log = reading.read(decision, section, cache_of(project))
     return {
         "source": log.source,
         "sha256": log.sha256,
@@ -89,7 +91,7 @@ def prepare(
     """
     section, sample = config.log, config.log.path is None
     base = decision.sample_settings() if sample else decision.settings_type()
-    settings = pipeline.given_settings(decision, config.environment, base)
+    settings = reading.given_settings(decision, config.environment, base)
     if sample:
         path = config.output / "sample-log.parquet"
         if not (keep_sample and path.exists()):
@@ -99,9 +101,9 @@ def prepare(
                 stage.reach(1, f"{rows:,} rows")
         section = section.model_copy(update={"path": path})
     with reporter.stage("validating the log") as stage:
-        log = pipeline.read(decision, section, cache_of(config.project))
+        log = reading.read(decision, section, cache_of(config.project))
         stage.reach(1, f"{log.rows:,} rows")
-    return Prepared(decision.name, log, pipeline.settle(decision, log, settings))
+    return Prepared(decision.name, log, reading.settle(decision, log, settings))
 
 
 def cache_of(project: Path) -> Path:

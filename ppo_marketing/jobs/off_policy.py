@@ -13,7 +13,6 @@ import numpy as np
 from envs.core.decision import Decision
 from envs.core.log import LogTable
 from envs.core.one_step import OneStepRows
-from ppo_marketing import pipeline
 from ppo_marketing.config import LogSection, RunConfig
 from ppo_marketing.errors import UserError
 from ppo_marketing.files import held_alone, write_atomically
@@ -29,6 +28,9 @@ from ppo_marketing.jobs.policy_table import (
 )
 from ppo_marketing.ope.battery import OffPolicyReport, off_policy_report
 from ppo_marketing.ope.from_log import decisions_from_log
+from ppo_marketing.pipeline import reading
+from ppo_marketing.pipeline.refusals import as_user_error
+from ppo_marketing.pipeline.streams import OFF_POLICY, stream
 from ppo_marketing.progress import Reporter
 from ppo_marketing.report_off_policy import off_policy_markdown
 from ppo_marketing.tracking import Run
@@ -109,14 +111,14 @@ def _read(
 
     def tried(read: Callable[[], T]) -> T | None:
         try:
-            with pipeline.as_user_error():
+            with as_user_error():
                 return read()
         except UserError as error:
             told.append(str(error))
             return None
 
     section = config.log
-    log = tried(lambda: pipeline.read(decision, section, cache_of(config.project)))
+    log = tried(lambda: reading.read(decision, section, cache_of(config.project)))
     rows = None if log is None else tried(lambda: one_step(log))
     table = None
     if not _is_uniform(policy):
@@ -166,7 +168,7 @@ def _judged(
     policy: Path,
     config: RunConfig,
 ) -> JudgedByLog:
-    rng = pipeline.stream(config.seed, pipeline.OFF_POLICY)
+    rng = stream(config.seed, OFF_POLICY)
     made = decisions_from_log(
         context=rows.context,
         action=rows.action,

@@ -10,10 +10,10 @@ import gymnasium
 
 from envs.core.decision import Decision
 from envs.core.forms import Form, form_of
-from ppo_marketing import pipeline
 from ppo_marketing.config import RunConfig
 from ppo_marketing.errors import UserError, below_one
 from ppo_marketing.parallel import cores
+from ppo_marketing.pipeline import learning
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.rivals.table import RIVALS, Given, Rival, rivals_named
 from ppo_marketing.sweep import sweeps_named, swept_values
@@ -73,7 +73,7 @@ def planned(decision: Decision, config: RunConfig, plan: ComparisonPlan) -> Plan
     Raises UserError that lists everything that cannot be, before any work is done: names unknown,
     counts below one, an algorithm whose action space is not on offer, settings that contradict.
     """
-    ppo = pipeline.ppo_config(decision, config.training)
+    ppo = learning.ppo_config(decision, config.training)
     problems = below_one(
         {
             "--seeds": plan.seeds,

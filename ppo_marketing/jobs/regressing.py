@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from envs.core.decision import Calibration, Decision
 from envs.core.settings import load_settings
 from envs.core.world import World
-from ppo_marketing import as_shipped, pipeline
+from ppo_marketing import as_shipped
 from ppo_marketing.behaviour import Behaviour, Controls
 from ppo_marketing.config import problems_of, read_mapping
 from ppo_marketing.drift import Drift, DriftBounds, drift
@@ -22,6 +22,8 @@ from ppo_marketing.guardrails.section import GuardrailsSection
 from ppo_marketing.jobs.calibration import load_calibration
 from ppo_marketing.jobs.logs import decision_named
 from ppo_marketing.jobs.training import START
+from ppo_marketing.pipeline.refusals import as_user_error
+from ppo_marketing.pipeline.streams import JUDGING_EPISODES, stream
 from ppo_marketing.policy import Policy, PolicyActor
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy
@@ -98,9 +100,9 @@ def regress(old: Path, new: Path, *, bounds: DriftBounds | None = None) -> Regre
     episodes = int(after.config["evaluation"]["episodes"])
 
     def world(settings: Any) -> World[Any]:
-        with pipeline.as_user_error():
+        with as_user_error():
             return calibration.judging_world(
-                episodes, settings, pipeline.stream(after.seed, pipeline.JUDGING_EPISODES)
+                episodes, settings, stream(after.seed, JUDGING_EPISODES)
             )
 
     worlds = world(before.settings), world(after.settings)
@@ -173,7 +175,7 @@ def _side(folder: Path, decision: Decision) -> _Side:
         raise UserError(
             f"the guardrails of {folder / 'config.yaml'} cannot be used:\n{problems_of(error)}"
         ) from error
-    with pipeline.as_user_error():
+    with as_user_error():
         settings: Any = load_settings(policy, decision.settings_type)
     start = load_policy(policy / START)
     return _Side(folder, config, load_policy(policy), start, settings, guardrails)

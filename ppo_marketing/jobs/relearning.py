@@ -8,7 +8,6 @@ from pathlib import Path
 import yaml
 
 from envs.core.decision import Decision
-from ppo_marketing import pipeline
 from ppo_marketing.audit_trail import Line
 from ppo_marketing.files import folder_sha256, write_atomically
 from ppo_marketing.jobs.calibration import (
@@ -25,6 +24,7 @@ from ppo_marketing.jobs.logs import Prepared
 from ppo_marketing.jobs.retraining_job import Job
 from ppo_marketing.jobs.retraining_record import Record
 from ppo_marketing.jobs.training import keep_policy, limit_of, log_policy
+from ppo_marketing.pipeline import calibrating
 from ppo_marketing.ppo.checkpoint import load_policy
 from ppo_marketing.retraining.decisions import LiftOverChampion, Outcome, decided
 from ppo_marketing.tracking import Run, Tracker, open_tracker
@@ -47,7 +47,7 @@ def relearn(
         # Read back even where it has just been fitted: a resumed run sees the very same.
         calibration, settings = load_calibration(decision, folder)
         record_calibration(run, calibration, prepared.about())
-        pipeline.require_fidelity(calibration, config.accept_failed_fidelity)
+        calibrating.require_fidelity(calibration, config.accept_failed_fidelity)
         remember(project, record)
         champion, reason = _champion(job, decision, line)
         with job.reporter.stage("tuning the rules on history"):

@@ -14,7 +14,6 @@ from pathlib import Path
 import envs
 import ppo_marketing
 from envs.core.decision import Decision
-from ppo_marketing import pipeline
 from ppo_marketing.audit_trail import Line
 from ppo_marketing.files import held_alone
 from ppo_marketing.jobs.alerts import beat, told
@@ -22,6 +21,7 @@ from ppo_marketing.jobs.examining import examined, require_still_fresh
 from ppo_marketing.jobs.logs import Prepared, decision_named, prepare
 from ppo_marketing.jobs.retraining_job import Job, Retrained
 from ppo_marketing.jobs.retraining_record import Record
+from ppo_marketing.pipeline import learning
 from ppo_marketing.retraining.decisions import Outcome
 from ppo_marketing.retraining.run_key import run_key, sources_sha256
 
@@ -48,7 +48,7 @@ def retrained(job: Job) -> Retrained:
     """As `retrain`, for who holds the project's lock."""
     project = job.project
     decision = decision_named(project.config.decision)
-    pipeline.ppo_config(decision, project.config.training)
+    learning.ppo_config(decision, project.config.training)
     prepared = _prepared(job, decision)
     key = run_key(prepared.log.sha256, project.identity(), code_sha256())
     record = Record.opened(job.runs, key, job.clock())

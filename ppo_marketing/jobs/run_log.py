@@ -9,11 +9,11 @@ import yaml
 
 from envs.core.decision import Decision
 from envs.core.log import LogTable
-from ppo_marketing import pipeline
 from ppo_marketing.config import LogSection
 from ppo_marketing.errors import UserError
 from ppo_marketing.jobs.kept_runs import KeptRun
 from ppo_marketing.jobs.logs import cache_of
+from ppo_marketing.pipeline import reading
 
 
 def config_of(run: KeptRun) -> dict[str, Any]:
@@ -40,4 +40,4 @@ def log_of(run: KeptRun, card: Decision, project: Path) -> LogTable:
         raise UserError(
             f"the log of the run {run.name} is no longer where it was read from: hand it in again"
         )
-    return pipeline.read(card, section.model_copy(update={"path": path}), cache_of(project))
+    return reading.read(card, section.model_copy(update={"path": path}), cache_of(project))

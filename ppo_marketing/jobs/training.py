@@ -11,12 +11,12 @@ import numpy as np
 from envs.core.decision import Calibration, Decision
 from envs.core.settings import settings_text
 from envs.core.world import Array
-from ppo_marketing import pipeline
 from ppo_marketing.config import RunConfig
 from ppo_marketing.constrained import share_of
 from ppo_marketing.files import folder_sha256, read_json, write_atomically
 from ppo_marketing.jobs.calibration import playable_calibration, record_calibration
 from ppo_marketing.jobs.folder import identity, job, part_of, tracked, write_json
+from ppo_marketing.pipeline import calibrating, learning
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import save_policy
 from ppo_marketing.ppo.constraint import PIDLagrangian
@@ -44,9 +44,9 @@ def train_only(
 ) -> TrainResult:
     """`train`: from a saved calibration to a saved policy; an unfinished training is resumed."""
     folder = part_of(folder, "calibration")
-    pipeline.ppo_config(decision, config.training)
+    learning.ppo_config(decision, config.training)
     calibration, settings = playable_calibration(decision, folder, config.environment)
-    pipeline.require_fidelity(calibration, config.accept_failed_fidelity)
+    calibrating.require_fidelity(calibration, config.accept_failed_fidelity)
     own = identity(config, settings, folder_sha256(folder, "calibration.json"))
     with (
         job(config, own),
@@ -65,10 +65,10 @@ def train(
     run: Run,
 ) -> Trained:
     """Train through the calibrated simulator and keep the policy with its start."""
-    pipeline.require_fidelity(calibration, config.accept_failed_fidelity)
+    calibrating.require_fidelity(calibration, config.accept_failed_fidelity)
     with reporter.stage("tuning the rules on history"):
-        rules = pipeline.tuned_rules(decision, calibration, settings, config.seed)
-        settings = pipeline.anchored(decision, settings, rules)
+        rules = calibrating.tuned_rules(decision, calibration, settings, config.seed)
+        settings = calibrating.anchored(decision, settings, rules)
     total = config.training.total_steps
 
     with reporter.stage("training PPO", total) as stage, stop_on_signals() as stop:
@@ -79,13 +79,13 @@ def train(
             stage.reach(row.steps, f"{row.steps_per_second:,.0f} steps/s", known)
             run.metrics(known, row.steps)
 
-        result = pipeline.learn_from_calibration(
+        result = learning.learn_from_calibration(
             decision, calibration, settings, config.training, config.seed,
             checkpoint=config.output / "checkpoint.pt", on_update=on_update, stop=stop,
         )  # fmt: skip
-    start = pipeline.untrained(
+    start = learning.untrained(
         calibration.history_world(settings),
-        pipeline.ppo_config(decision, config.training),
+        learning.ppo_config(decision, config.training),
         config.seed,
     )
     trained = Trained(result, start, settings)

@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 
 from envs.core.decision import Decision
-from ppo_marketing import pipeline
 from ppo_marketing.config import RunConfig
 from ppo_marketing.constrained import share_of, shares_of
 from ppo_marketing.errors import PpoMarketingError, UserError, below_one
@@ -34,6 +33,7 @@ from ppo_marketing.jobs.study import (
     opened,
 )
 from ppo_marketing.parallel import in_processes
+from ppo_marketing.pipeline import learning
 from ppo_marketing.ppo.signals import stop_on_signals
 from ppo_marketing.progress import Reporter
 from ppo_marketing.rivals.table import RIVALS, Given
@@ -67,7 +67,7 @@ def tune(
     announce: Callable[[str], None],
 ) -> TuneSummary:
     """Search until `plan.trials` are finished, those of an earlier start included."""
-    ppo = pipeline.ppo_config(decision, config.training)
+    ppo = learning.ppo_config(decision, config.training)
     refuse_nonsense(plan)
     continuous = own_form(decision) == "continuous"
     with held_alone(config.output):

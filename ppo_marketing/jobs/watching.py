@@ -22,7 +22,6 @@ import pyarrow.parquet as pq
 from pyarrow import concat_tables
 
 from envs.core.log import LogTable
-from ppo_marketing import pipeline
 from ppo_marketing.config import LogSection
 from ppo_marketing.errors import IntegrityError, Interrupted, Refused, UserError
 from ppo_marketing.files import held_alone, made, read_json, written_whole
@@ -33,6 +32,7 @@ from ppo_marketing.jobs.logs import cache_of, decision_named
 from ppo_marketing.jobs.retraining import retrained
 from ppo_marketing.jobs.retraining_job import Job
 from ppo_marketing.jobs.retraining_record import Record
+from ppo_marketing.pipeline import reading
 from ppo_marketing.ppo.signals import StopSignal, stop_on_signals
 from ppo_marketing.retraining.profile import profile_of
 from ppo_marketing.retraining.shift import Shift, ShiftBounds
@@ -169,11 +169,11 @@ def _looked_at(job: Job, path: Path, sha256: str, known: list[Taken]) -> Taken:
     section = project.config.log
     cache = cache_of(project.config.project)
     try:
-        base = pipeline.read(decision, section, cache)
+        base = reading.read(decision, section, cache)
     except UserError as error:
         raise UserError(f"the log to begin with cannot be used: {error}") from error
     try:
-        log = pipeline.read(decision, section.model_copy(update={"path": path}), cache)
+        log = reading.read(decision, section.model_copy(update={"path": path}), cache)
         _require_same_columns(base, log)
         own = _kept(job, log, sha256)
         parts = [line.sha256 for line in known if line.fate is Fate.TAKEN]
@@ -184,7 +184,7 @@ def _looked_at(job: Job, path: Path, sha256: str, known: list[Taken]) -> Taken:
             special_ad_category=section.special_ad_category,
             protected=section.protected,
         )
-        pipeline.read(decision, everything, cache)
+        reading.read(decision, everything, cache)
     except UserError as error:
         return _about(job, path, sha256, Fate.CORRUPT, said=str(error))
     shift = shift_against(project, log, last_profile(project) or profile_of(base, ""))

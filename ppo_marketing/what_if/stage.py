@@ -12,7 +12,7 @@ import numpy as np
 from envs.core.decision import Calibration, Decision, Rule
 from envs.core.words import words_of
 from envs.core.world import World
-from ppo_marketing.pipeline import (
+from ppo_marketing.pipeline.streams import (
     EARLIER_EPISODES,
     JUDGING_EPISODES,
     MEMBER_EPISODES,

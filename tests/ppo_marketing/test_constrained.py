@@ -11,7 +11,6 @@ import pytest
 
 from envs import load_decision
 from envs.core.vector import WorldVectorEnv
-from ppo_marketing import pipeline
 from ppo_marketing.config import TrainingSection, load_config
 from ppo_marketing.constrained import (
     BEYOND_LIMIT,
@@ -27,6 +26,7 @@ from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import Limit, play
 from ppo_marketing.jobs.judging import evaluate_only
 from ppo_marketing.jobs.line import run_line
+from ppo_marketing.pipeline import learning
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.constraint import PIDLagrangian
@@ -94,23 +94,23 @@ def test_by_default_an_update_is_paid_at_one_price() -> None:
 def test_an_unknown_kpi_is_refused_with_those_there_are() -> None:
     training = TrainingSection(constraint=PIDLagrangian(kpi="emails", limit=1.0))
     with pytest.raises(UserError, match=r"has no KPI emails; it has .*impressions"):
-        pipeline.ppo_config(CARD, training)
+        learning.ppo_config(CARD, training)
     with pytest.raises(UserError, match=r"limit is on emails.*it tells .*impressions"):
         copies(PIDLagrangian(kpi="emails", limit=1.0)).step(np.zeros(4, int))
 
 
 def test_policies_within_the_limit_rank_above_all_beyond_it() -> None:
     world: Any = CARD.true_world("default", 50, CARD.sample_settings(), np.random.default_rng(0))
-    config = pipeline.ppo_config(CARD, TrainingSection())
-    actor = PolicyActor("candidate", pipeline.untrained(world, config, 0))
+    config = learning.ppo_config(CARD, TrainingSection())
+    actor = PolicyActor("candidate", learning.untrained(world, config, 0))
     kpis = play(actor, world, 50, 0, "policy").kpis
-    assert pipeline.violation(SHOWN, kpis) == pytest.approx(1.0)
+    assert learning.violation(SHOWN, kpis) == pytest.approx(1.0)
 
     def score(limit: float) -> float:
         limited = PIDLagrangian(kpi="impressions", limit=limit)
-        return pipeline.validation(CARD, world, 50, 0, limited)(actor)
+        return learning.validation(CARD, world, 50, 0, limited)(actor)
 
-    assert score(1.0) == pipeline.validation(CARD, world, 50, 0)(actor)
+    assert score(1.0) == learning.validation(CARD, world, 50, 0)(actor)
     assert score(0.5) == pytest.approx(BEYOND_LIMIT - 1.0)
     assert score(0.25) < score(0.5) < score(1.0)
     assert [keeps_limit(score(limit)) for limit in (0.25, 0.5, 1.0)] == [False, False, True]
@@ -154,7 +154,7 @@ def test_a_limited_training_ends_within_its_limit_where_an_unlimited_one_does_no
                 "constraint": constraint,
             }
         )
-        chosen = pipeline.learn(card, world, fresh, training, seed=0).best
+        chosen = learning.learn(card, world, fresh, training, seed=0).best
         kpis = play(PolicyActor("PPO", chosen), fresh, 200, 5, "policy").kpis
         return float(kpis["contacts"].mean())
 

@@ -12,9 +12,9 @@ import envs
 from envs import load_decision
 from envs.core.log import LogTable
 from envs.personalization.visits import gather
-from ppo_marketing import pipeline
 from ppo_marketing.config import LogSection, load_config
 from ppo_marketing.errors import UserError
+from ppo_marketing.pipeline import calibrating, reading
 from ppo_marketing.restricted_log import restricted_context
 from ppo_marketing.special_ads import special_ad_category
 
@@ -40,7 +40,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(file: Path, tmp_path: Path, **given: Any) -> LogTable:
-    return pipeline.read(CARD, LogSection(path=file, **given), tmp_path / "cache")
+    return reading.read(CARD, LogSection(path=file, **given), tmp_path / "cache")
 
 
 def test_what_is_restricted_reaches_neither_state_nor_saved_calibration(
@@ -51,7 +51,7 @@ def test_what_is_restricted_reaches_neither_state_nor_saved_calibration(
     with pytest.raises(KeyError, match="age"):
         log.arrays(["age"])
     assert gather(log).encoder.names == ("town", "device")
-    calibration = pipeline.calibrate(CARD, log, CARD.settings_type(), seed=0)
+    calibration = calibrating.calibrate(CARD, log, CARD.settings_type(), seed=0)
     calibration.save(tmp_path / "calibration")
     assert any("special ad category housing: left out age" in n for n in calibration.notes)
     record = (tmp_path / "calibration" / "calibration.json").read_text(encoding="utf-8")
@@ -123,7 +123,7 @@ def test_only_context_can_be_left_out_of_a_log(file: Path, tmp_path: Path) -> No
 
 def test_a_real_log_loses_age_and_marital_status(shared_data: Path, tmp_path: Path) -> None:
     file = shared_data / "bank_marketing" / "bank-additional-full.csv.gz"
-    log = pipeline.read(
+    log = reading.read(
         CARD,
         LogSection(path=file, reader="bank-marketing", special_ad_category="credit"),
         tmp_path / "cache",

@@ -19,9 +19,9 @@ from envs.personalization.oracle import ceiling, value_of_choices
 from envs.personalization.sample_log import generate_log
 from envs.personalization.settings import PersonalizationSettings
 from envs.personalization.truth import true_world
-from ppo_marketing import pipeline
 from ppo_marketing.config import TrainingSection
 from ppo_marketing.evaluation import play
+from ppo_marketing.pipeline import calibrating, judging, learning
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.train import train
@@ -33,7 +33,7 @@ def visits(episodes: int, seed: int, **settings: Any) -> Any:
 
 
 def learnt(world: Any, steps: int, copies: int = 256) -> Agent:
-    config = pipeline.ppo_config(DECISION, TrainingSection())
+    config = learning.ppo_config(DECISION, TrainingSection())
     return train(WorldVectorEnv(world, copies), config, total_steps=steps, seed=0).best
 
 
@@ -62,8 +62,8 @@ def test_trained_only_from_a_log_ppo_reaches_the_bar_on_the_true_response(tmp_pa
     pq.write_table(generate_log(truth, 5, np.random.default_rng(0)), path)
     log = read_log(path, DECISION.schema, cache=tmp_path / "cache")
     plain = PersonalizationSettings()
-    calibration: Any = pipeline.calibrate(DECISION, log, plain, 0)
-    pipeline.require_fidelity(calibration, None)
+    calibration: Any = calibrating.calibrate(DECISION, log, plain, 0)
+    calibrating.require_fidelity(calibration, None)
     agent = learnt(calibration.training_world(20_000, plain, np.random.default_rng(0)), 40_000)
 
     rng = np.random.default_rng(1)
@@ -122,10 +122,10 @@ def test_without_boredom_no_gain_over_the_myopic_rule_is_claimed() -> None:
     world: Any = true_world("no_boredom", 3000, PersonalizationSettings(), np.random.default_rng(0))
     myopic = next(rule for rule in DECISION.rules() if rule.name == "contextual greedy")
     agent = learnt(world, 80_000)
-    evidence = pipeline.judge_in(
+    evidence = judging.judge_in(
         DECISION,
         world,
-        pipeline.Contest(
+        judging.Contest(
             agent, agent, [myopic.tuned(world, np.random.default_rng(0))], None, DECISION.do_nothing
         ),
         title="negative control",

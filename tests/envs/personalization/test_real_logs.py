@@ -16,9 +16,9 @@ from envs.core.fidelity import Check
 from envs.core.log import LogTable
 from envs.personalization import DECISION
 from envs.personalization.settings import PersonalizationSettings
-from ppo_marketing import pipeline
 from ppo_marketing.config import EvaluationSection, LogSection, TrainingSection
 from ppo_marketing.errors import UserError
+from ppo_marketing.pipeline import calibrating, judging, learning, reading
 
 FEW = TrainingSection(
     total_steps=2_000, copies=100, episodes=500, validation_episodes=100, validate_every=10
@@ -68,13 +68,13 @@ REAL = (
 
 
 def log_of(section: LogSection, folder: Path) -> LogTable:
-    return pipeline.read(DECISION, section, folder / "cache")
+    return reading.read(DECISION, section, folder / "cache")
 
 
 def run_and_hear(log: LogTable, said: Said) -> None:
     """Calibrate, train a little, judge; the log says what it must, and the evidence is whole."""
-    settings = pipeline.settle(DECISION, log, PersonalizationSettings())
-    calibration = pipeline.calibrate(DECISION, log, settings, 0)
+    settings = reading.settle(DECISION, log, PersonalizationSettings())
+    calibration = calibrating.calibrate(DECISION, log, settings, 0)
     found: dict[str, Check] = {check.name: check for check in calibration.fidelity.checks}
     values = {
         "effective_n": float(found["value of the policy: greedy"].n),
@@ -89,14 +89,14 @@ def run_and_hear(log: LogTable, said: Said) -> None:
     assert calibration.fidelity.passed == said.believed
     if not said.believed:
         with pytest.raises(UserError, match="--accept-failed-fidelity"):
-            pipeline.require_fidelity(calibration, None)
-    pipeline.require_fidelity(calibration, "the line itself is what is tested")
-    rules = pipeline.tuned_rules(DECISION, calibration, settings, 0)
-    trained = pipeline.learn_from_calibration(DECISION, calibration, settings, FEW, 0)
-    start = pipeline.untrained(
-        calibration.history_world(settings), pipeline.ppo_config(DECISION, FEW), 0
+            calibrating.require_fidelity(calibration, None)
+    calibrating.require_fidelity(calibration, "the line itself is what is tested")
+    rules = calibrating.tuned_rules(DECISION, calibration, settings, 0)
+    trained = learning.learn_from_calibration(DECISION, calibration, settings, FEW, 0)
+    start = learning.untrained(
+        calibration.history_world(settings), learning.ppo_config(DECISION, FEW), 0
     )
-    judgement = pipeline.judge_policy(
+    judgement = judging.judge_policy(
         DECISION, calibration, settings, trained.best, start, rules, JUDGED, 0
     )
     rows = {row.name: row for row in judgement.later.rows}

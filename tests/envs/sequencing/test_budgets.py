@@ -17,8 +17,8 @@ from envs.sequencing.oracle import value_iteration
 from envs.sequencing.rules import AlwaysContact, OneStepUplift
 from envs.sequencing.settings import SequencingSettings
 from envs.sequencing.world import SequencingWorld
-from ppo_marketing import pipeline
 from ppo_marketing.config import TrainingSection
+from ppo_marketing.pipeline import learning
 from ppo_marketing.policy import PolicyActor
 
 YEAR: dict[str, Any] = {
@@ -100,7 +100,7 @@ def test_a_trained_policy_uses_a_budgeted_channel_and_ends_within_the_budget() -
         make_world(days=n, world_seed=seed, channel_budgets=budget, **YEAR)
         for n, seed in ((20_000, 0), (200, 1), (2000, 2))
     )
-    agent = pipeline.learn(DECISION, training, fresh, section, seed=0).agent
+    agent = learning.learn(DECISION, training, fresh, section, seed=0).agent
     made = weekly(judged, PolicyActor("PPO", agent))
     assert made[:, 0].max() <= 0.3
     assert made[:, 0].mean() > 0.05

@@ -13,8 +13,8 @@ from envs.core.log import read_log
 from envs.sequencing import DECISION
 from envs.sequencing.env import make_world
 from envs.sequencing.oracle import policy_value, value_iteration
-from ppo_marketing import pipeline
 from ppo_marketing.config import TrainingSection
+from ppo_marketing.pipeline import calibrating, learning
 from tests.support.sequencing import every_state
 
 CADENCE_COUPON = 34.05
@@ -28,7 +28,7 @@ def test_a_million_steps_come_within_three_percent_of_the_optimum() -> None:
         **{**DECISION.run_defaults["training"], "total_steps": 1_000_000, "validate_every": 1000},
     )
     validation = make_world(days=200, horizon_weeks=52, world_seed=1)
-    agent = pipeline.learn(DECISION, world, validation, section, seed=0).agent
+    agent = learning.learn(DECISION, world, validation, section, seed=0).agent
     state = every_state(world, model)
     action = agent.act(
         world.observe(state),
@@ -49,14 +49,14 @@ def test_from_a_log_alone_it_comes_within_eight_percent_of_the_optimum(tmp_path:
     )
     log = read_log(tmp_path / "log.parquet", DECISION.schema, cache=tmp_path / "cache")
     settings = sequencing_ppo.a_year()
-    calibration = pipeline.calibrate(DECISION, log, settings, 0)
+    calibration = calibrating.calibrate(DECISION, log, settings, 0)
     section = TrainingSection(
         **{**DECISION.run_defaults["training"], "total_steps": 400_000, "validate_every": 1000},
     )
     rng = np.random.default_rng(0)
     world: Any = calibration.training_world(5000, settings, rng)
     fresh = calibration.training_world(200, settings, rng)
-    agent = pipeline.learn(DECISION, world, fresh, section, seed=0).agent
+    agent = learning.learn(DECISION, world, fresh, section, seed=0).agent
     value = sequencing_ppo.worth(sequencing_ppo.chosen(agent, world, sequencing_ppo.MODEL))
     optimal = sequencing_ppo.from_the_start(value_iteration(sequencing_ppo.MODEL)[0])
     assert value >= 0.92 * optimal

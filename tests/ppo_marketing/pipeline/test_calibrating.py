@@ -10,7 +10,7 @@ import pytest
 from envs.core.decision import Calibration
 from envs.core.fidelity import Check, FidelityReport
 from ppo_marketing.errors import UserError
-from ppo_marketing.pipeline import require_fidelity
+from ppo_marketing.pipeline.calibrating import require_fidelity
 
 
 def calibration(*checks: Check) -> Calibration:
