@@ -54,8 +54,9 @@ def cpu_seconds() -> dict[str, float]:
             env.seconds = 0.0
             began = time.process_time()
             rollout, run.position = collect(
-                env, run.agent, run.position, config.rollout_steps, run.rng, buffers=room
-            )
+                env, run.agent, run.position, config.rollout_steps, run.rng, buffers=room,
+                crew=crew,
+            )  # fmt: skip
             gathered = time.process_time()
             _advantages(rollout, config)
             estimated = time.process_time()

@@ -48,7 +48,12 @@ def explained_variance(value: Tensor, target: Tensor) -> float:
 
     It is 0 where the targets do not vary, since there is then nothing to explain.
     """
-    variance = target.var(correction=0)
-    if float(variance) == 0.0:
+    variance = _variance(target)
+    if variance == 0.0:
         return 0.0
-    return float(1.0 - (target - value).var(correction=0) / variance)
+    return 1.0 - _variance(target - value) / variance
+
+
+def _variance(values: Tensor) -> float:
+    """Over the population, as a mean of squares: `Tensor.var` takes five times as long."""
+    return float((values - values.mean()).square().mean())

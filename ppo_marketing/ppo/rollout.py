@@ -15,6 +15,7 @@ from ppo_marketing.errors import TrainingDiverged, UserError
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.distributions import Head
 from ppo_marketing.ppo.fused.acting import Actor
+from ppo_marketing.ppo.fused.crew import Crew
 
 Array = npt.NDArray[Any]
 
@@ -146,11 +147,13 @@ def collect(
     *,
     buffers: Buffers | None = None,
     compiled: bool = True,
+    crew: Crew | None = None,
 ) -> tuple[Rollout, Position]:
     """Step every copy `steps` times with actions drawn from the agent.
 
     The rollout lies in `buffers`, where some are given, and is overwritten with them. `compiled`
-    lets perceptrons act in compiled code, wherever it knows their head.
+    lets perceptrons act in compiled code, wherever it knows their head; threads of the `crew` may
+    share what is done for the whole rollout at once.
 
     Raises:
         UserError: a final observation or a mask that was promised is missing.
@@ -161,6 +164,7 @@ def collect(
     same_step = env.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
     direct = _direct(env) if same_step else None
     actor = Actor.of(agent) if compiled else None
+    crew = crew or Crew([1])
     observation, reward, ended = room.observation, room.reward, room.ended
     observation[0] = position.observation
     mask = position.action_mask
@@ -220,10 +224,12 @@ def collect(
         if not same_step:
             resetting[:] = ended[step]
 
-    _value(agent, actor, observation.reshape(-1, agent.observation_size), room.value.reshape(-1))
+    _value(
+        agent, actor, observation.reshape(-1, agent.observation_size), room.value.reshape(-1), crew
+    )
     room.next_value[:] = room.value[1:]
     if finals:
-        _value(agent, actor, room.final[:finals], room.final_value[:finals])
+        _value(agent, actor, room.final[:finals], room.final_value[:finals], crew)
         room.next_value[ended] = room.final_value[:finals]
     rollout = Rollout(
         observation=observation[:-1],
@@ -255,11 +261,11 @@ def _direct(env: VectorEnv) -> DirectEnv | None:
     return env if definers["step_into"] <= definers["step"] else None
 
 
-def _value(agent: Agent, actor: Actor | None, observation: Array, value: Array) -> None:
+def _value(agent: Agent, actor: Actor | None, observation: Array, value: Array, crew: Crew) -> None:
     if actor is None:
         value[:] = agent.value(observation)
     else:
-        actor.value_into(observation, value)
+        actor.value_into(observation, value, crew)
 
 
 def _observed(observation: Array) -> Array:

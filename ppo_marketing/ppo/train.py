@@ -128,8 +128,8 @@ def _advance(
     current = config.at(run.update / updates)
     steps_before = run.steps
     if run.agent.normaliser is not None and run.agent.normaliser.count == 0:
-        _observe(run.agent, _gather(run, env, config, buffers))
-    rollout = _gather(run, env, config, buffers)
+        _observe(run.agent, _gather(run, env, config, buffers, crew))
+    rollout = _gather(run, env, config, buffers, crew)
     factor = config.reward_scale
     if run.reward_scale is not None:
         run.reward_scale = run.reward_scale.updated(rollout.reward, rollout.ended, rollout.valid)
@@ -170,7 +170,7 @@ def _advance(
     )
 
 
-def _gather(run: Run, env: VectorEnv, config: PPOConfig, buffers: Buffers) -> Rollout:
+def _gather(run: Run, env: VectorEnv, config: PPOConfig, buffers: Buffers, crew: Crew) -> Rollout:
     rollout, run.position = collect(
         env,
         run.agent,
@@ -179,6 +179,7 @@ def _gather(run: Run, env: VectorEnv, config: PPOConfig, buffers: Buffers) -> Ro
         run.rng,
         buffers=buffers,
         compiled=config.engine != "torch",
+        crew=crew,
     )
     run.steps += rollout.reward.size
     return rollout

@@ -118,8 +118,11 @@ def _training_rows(
     agent: Agent, rollout: Rollout, config: PPOConfig, reward_factor: float, held: Held | None
 ) -> TrainingRows:
     device = agent.device
-    keep = torch.from_numpy(np.flatnonzero(rollout.valid)).to(device)
-    if len(keep) == 0:
+    # Where every row is experience, a slice: views instead of copies.
+    keep: torch.Tensor | slice = slice(None)
+    if not rollout.valid.all():
+        keep = torch.from_numpy(np.flatnonzero(rollout.valid)).to(device)
+    if not rollout.valid.any():
         raise UserError(
             "every step of a rollout was an autoreset, so there is nothing to learn from; "
             "raise rollout_steps or use SAME_STEP autoreset"
@@ -151,7 +154,7 @@ def _training_rows(
         action=action,
         allowed=allowed,
         log_prob_reference=reference,
-        log_prob_old=torch.empty(len(keep), device=device),
+        log_prob_old=torch.empty(len(advantage), device=device),
         advantage=advantage,
         target=advantage + value_old,
         value_old=value_old,

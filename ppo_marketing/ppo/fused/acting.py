@@ -10,8 +10,9 @@ import numpy as np
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.distributions import MASKED_LOGIT
 from ppo_marketing.ppo.fused.compiled import TILE, Array, Floats, njit
+from ppo_marketing.ppo.fused.crew import Crew
 from ppo_marketing.ppo.fused.heads import CATEGORICAL, HeadForm, largest_of
-from ppo_marketing.ppo.fused.kernel import Model
+from ppo_marketing.ppo.fused.kernel import Model, lanes_of, share_of
 from ppo_marketing.ppo.fused.model import agent_obstacle, model_of
 from ppo_marketing.ppo.fused.perceptron import Net, forward, widest
 from ppo_marketing.ppo.fused.rows import normalise_rows
@@ -48,12 +49,24 @@ class Actor:
             self._inputs, self._hidden,
         )  # fmt: skip
 
-    def value_into(self, observation: Floats, value: Floats) -> None:
-        """Write V(s) of `observation [n, size]` into `value [n]`."""
-        _value(
-            self._flat, self._model.critic, observation, self._centre, self._scale, value,
-            self._inputs, self._hidden,
-        )  # fmt: skip
+    def value_into(self, observation: Floats, value: Floats, crew: Crew) -> None:
+        """Write V(s) of `observation [n, size]` into `value [n]`; threads of the crew share it."""
+        count = len(observation)
+        tiles, lanes = -(-count // TILE), lanes_of(count)
+        threads = min(crew.threads(lanes), lanes)
+
+        def part(thread: int) -> None:
+            # Whole tiles: a row's last bits depend on how many rows a product has.
+            first, last = (min(count, TILE * edge) for edge in share_of(tiles, thread, threads))
+            alone = thread == 0
+            _value(
+                self._flat, self._model.critic, observation[first:last], self._centre, self._scale,
+                value[first:last],
+                self._inputs if alone else np.empty_like(self._inputs),
+                self._hidden if alone else np.empty_like(self._hidden),
+            )  # fmt: skip
+
+        crew.share(threads, part)
 
 
 @njit

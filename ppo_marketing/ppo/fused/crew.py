@@ -64,15 +64,33 @@ class Crew:
             self._seconds.clear()
             self._since_trial = 0
 
-    def share(self, threads: int, lanes: int, work: Callable[[int, int], None]) -> None:
-        """Call `work(first, last)` on consecutive shares of `lanes`, one a thread, and wait."""
-        edges = [lanes * part // threads for part in range(threads + 1)]
+    def share(
+        self,
+        threads: int,
+        work: Callable[[int], None],
+        give_up: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Call `work(thread)` for each of `threads`, all at once, and wait.
+
+        Where one of them fails, or cannot be started, `give_up` tells those that wait for it, if
+        they do wait for each other.
+        """
+
+        def done(thread: int) -> None:
+            try:
+                work(thread)
+            except BaseException:
+                give_up()
+                raise
+
         if threads == 1 or self._pool is None:
-            work(0, lanes)
+            work(0)
             return
-        others = [
-            self._pool.submit(work, edges[part], edges[part + 1]) for part in range(1, threads)
-        ]
-        work(edges[0], edges[1])
+        try:
+            others = [self._pool.submit(done, thread) for thread in range(1, threads)]
+        except RuntimeError:
+            give_up()
+            raise
+        done(0)
         for other in others:
             other.result()

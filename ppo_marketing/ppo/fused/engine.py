@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 
 from ppo_marketing.ppo.adam import Adam
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.config import PPOConfig
+from ppo_marketing.ppo.fused.barrier import break_barrier, new_barrier
 from ppo_marketing.ppo.fused.compiled import Array, Floats, Ints
 from ppo_marketing.ppo.fused.crew import Crew
-from ppo_marketing.ppo.fused.kernel import (
-    Model,
-    Scratch,
-    adam_step,
-    advantage_scaling,
-    finish,
-    lanes_of,
-    run_epochs,
-    sweep,
-)
+from ppo_marketing.ppo.fused.epochs import fill_log_prob_old, run_epochs
+from ppo_marketing.ppo.fused.kernel import Model, Scratch, lanes_of
 from ppo_marketing.ppo.fused.model import agent_obstacle, as_columns, model_of, scratch_for
-from ppo_marketing.ppo.fused.objective import KL, MEASURES, Objective, Rows
+from ppo_marketing.ppo.fused.objective import MEASURES, Objective, Rows
 from ppo_marketing.ppo.fused.regions import Interval, interval_of
 from ppo_marketing.ppo.minibatches import (
     Held,
@@ -102,78 +98,47 @@ class _Update:
         self.crew = crew
         self.batches = len(edges) - 1
         self.lanes = max(lanes_of(int(size)) for size in np.diff(edges))
-        self.threads = crew.threads(self.lanes)
+        self.chosen = crew.threads(self.lanes)
+        self.threads = min(self.chosen, self.lanes)
+        self.barrier = new_barrier()
         self.measured = np.empty((self.batches + 1, MEASURES + 1))
 
-    def sweep(
-        self, rows: Rows, objective: Objective, index: Ints, scaling: Array, *, learn: bool
-    ) -> None:
-        """Let the threads share one minibatch."""
-        lanes = lanes_of(len(index))
-
-        def part(first: int, last: int) -> None:
-            sweep(
-                self.flat, self.model, rows, objective, index, scaling, learn, self.scratch,
-                first, last,
-            )  # fmt: skip
-
-        self.crew.share(min(self.threads, lanes), lanes, part)
+    def share(self, work: Callable[[int], None]) -> None:
+        """Let the threads do their parts, all at once."""
+        self.crew.share(self.threads, work, partial(break_barrier, self.barrier))
 
     def log_prob_old(self, rows: Rows, objective: Objective) -> None:
         """Fill it, in the very batches of the first epoch, so that the first ratio is exactly 1."""
-        scaling = np.array([0.0, 1.0])
-        for batch in range(self.batches):
-            index = self.order[0, self.edges[batch] : self.edges[batch + 1]]
-            self.sweep(rows, objective, index, scaling, learn=False)
+
+        def part(thread: int) -> None:
+            fill_log_prob_old(
+                self.flat, self.model, rows, objective, self.order, self.edges, self.scratch,
+                thread, self.threads,
+            )  # fmt: skip
+
+        self.share(part)
 
     def run(self, rows: Rows, objective: Objective) -> Passes:
         """Take every step and return what was measured."""
         gradient, mean, square, steps = self.optimizer.buffers()
-        outcome: tuple[int, int, int] = (0, 0, 0)
+        outcomes: dict[int, tuple[int, int, int]] = {}
+
+        def part(thread: int) -> None:
+            outcomes[thread] = run_epochs(
+                self.flat, self.model, rows, objective, self.order, self.edges, self.scratch,
+                gradient, mean, square, steps, self.measured, thread, self.threads, self.barrier,
+            )  # fmt: skip
 
         def work() -> int:
-            nonlocal outcome
-            if self.threads == 1:
-                outcome = run_epochs(
-                    self.flat, self.model, rows, objective, self.order, self.edges,
-                    self.scratch, gradient, mean, square, steps, self.measured,
-                )  # fmt: skip
-            else:
-                outcome = self._run_shared(rows, objective, gradient, mean, square, steps)
-            return outcome[0] * self.batches
+            self.share(part)
+            return outcomes[0][0] * self.batches
 
-        self.crew.timed(self.threads, work)
-        epochs, done, steps = outcome
+        self.crew.timed(self.chosen, work)
+        epochs, done, steps = outcomes[0]
         self.optimizer.count(steps)
         measured = [Measured(*row.tolist()) for row in self.measured]
         refuse_divergence(measured[done - 1])
         return Passes(measured[self.batches], measured[:done], epochs)
-
-    def _run_shared(
-        self,
-        rows: Rows,
-        objective: Objective,
-        gradient: Floats,
-        mean: Floats,
-        square: Floats,
-        steps: int,
-    ) -> tuple[int, int, int]:
-        """Do what `run_epochs` does, every minibatch shared by several threads."""
-        done, epoch = 0, 0
-        for epoch in range(len(self.order)):
-            for done in range(1, self.batches + 1):
-                index = self.order[epoch, self.edges[done - 1] : self.edges[done]]
-                scaling = np.array(advantage_scaling(objective, rows.advantage, index))
-                self.sweep(rows, objective, index, scaling, learn=True)
-                measured = self.measured[done - 1]
-                finite = finish(objective, len(index), self.scratch, gradient, measured)
-                if epoch == 0 and done == 1:
-                    self.measured[self.batches] = measured
-                if not finite or measured[KL] > objective.kl_limit:
-                    return epoch + 1, done, steps
-                steps += 1
-                adam_step(self.flat, gradient, mean, square, steps, objective.learning_rate)
-        return epoch + 1, done, steps
 
 
 def objective_of(config: PPOConfig, held: Held | None) -> Objective:

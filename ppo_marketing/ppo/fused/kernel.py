@@ -1,7 +1,7 @@
-"""The whole update in compiled code: minibatches of tiles, and Adam, on the flat parameters.
+"""One minibatch in compiled code: its losses and their gradient, tile by tile.
 
-A minibatch is cut into *lanes* of whole tiles by its size alone. Every lane sums its own gradient
-and the lanes are added in order, so that the result does not depend on how many threads share them.
+A minibatch is cut into *lanes* of whole tiles by its size alone. Every lane sums its own gradient,
+so that the result does not depend on how many threads share them.
 """
 
 from __future__ import annotations
@@ -9,28 +9,18 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from ppo_marketing.ppo.adam import BETA_MEAN, BETA_SQUARE, EPSILON
 from ppo_marketing.ppo.fused.compiled import TILE, Array, Floats, Ints, njit
 from ppo_marketing.ppo.fused.heads import HeadForm, assess
-from ppo_marketing.ppo.fused.objective import (
-    KL,
-    MEASURES,
-    RATIO_DEVIATION,
-    Objective,
-    Rows,
-    add_losses,
-)
+from ppo_marketing.ppo.fused.objective import Objective, Rows, add_losses
 from ppo_marketing.ppo.fused.perceptron import Net, backward, forward
 from ppo_marketing.ppo.losses import ADVANTAGE_EPSILON
 
-LANE_ROWS = 512
-"""Rows that are worth a thread: with two threads from 1,024 rows a minibatch on, two are faster."""
+LANE_ROWS = TILE
+"""Rows that are worth a thread: a tile takes some fifty times as long as a meeting."""
 LANES = 8
 """The most lanes, and so threads, of a minibatch: each costs one more gradient to add."""
-
-NORM = MEASURES  # the place of the gradient's norm in a row of measurements
+BLOCKS = 8
+"""Parts of the parameters, each added up and stepped by one thread."""
 
 
 class Model(NamedTuple):
@@ -60,6 +50,13 @@ class Scratch(NamedTuple):
     value_slope: Floats
     gradient: Floats  # [LANES, parameters]
     measured: Array  # [LANES, MEASURES] float64
+    squares: Array  # [BLOCKS] float64, sums of squares of the gradient
+
+
+@njit
+def share_of(parts: int, thread: int, threads: int) -> tuple[int, int]:
+    """Return the first of `parts` that a thread does, and the first that it no longer does."""
+    return parts * thread // threads, parts * (thread + 1) // threads
 
 
 @njit
@@ -177,93 +174,3 @@ def sweep(
         for tile in range(lane * tiles // lanes, (lane + 1) * tiles // lanes):
             part = index[tile * TILE : min(count, (tile + 1) * TILE)]
             _tile(flat, model, rows, objective, part, scaling, 1.0 / count, learn, scratch, lane)
-
-
-@njit
-def finish(
-    objective: Objective, count: int, scratch: Scratch, gradient: Floats, measured: Any
-) -> bool:
-    """Add the lanes up, clip the gradient; fill `measured [MEASURES + 1]`; return if all is finite.
-
-    The norm is measured before clipping.
-    """
-    lanes = lanes_of(count)
-    gradient[:] = scratch.gradient[0]
-    for lane in range(1, lanes):
-        for i in range(len(gradient)):
-            gradient[i] += scratch.gradient[lane, i]
-    square = 0.0
-    for i in range(len(gradient)):
-        square += float(gradient[i]) ** 2
-    norm = math.sqrt(square)
-    if norm > objective.max_grad_norm:
-        factor = np.float32(objective.max_grad_norm / norm)
-        for i in range(len(gradient)):
-            gradient[i] *= factor
-    for which in range(RATIO_DEVIATION):
-        total = 0.0
-        for lane in range(lanes):
-            total += scratch.measured[lane, which]
-        measured[which] = total / count
-    measured[RATIO_DEVIATION] = np.max(scratch.measured[:lanes, RATIO_DEVIATION])
-    measured[NORM] = norm
-    return bool(np.all(np.isfinite(measured)))
-
-
-@njit
-def adam_step(
-    flat: Floats, gradient: Floats, mean: Floats, square: Floats, steps: int, learning_rate: float
-) -> None:
-    """Take step number `steps`, counted from 1, as `ppo_marketing.ppo.adam.Adam` does."""
-    rate = np.float32(learning_rate / (1.0 - BETA_MEAN**steps))
-    correction = np.float32(1.0 / math.sqrt(1.0 - BETA_SQUARE**steps))
-    new, squared = np.float32(1.0 - BETA_MEAN), np.float32(1.0 - BETA_SQUARE)
-    kept, epsilon = np.float32(BETA_SQUARE), np.float32(EPSILON)
-    for i in range(len(flat)):
-        g = gradient[i]
-        mean[i] += (g - mean[i]) * new
-        square[i] = square[i] * kept + squared * g * g
-        flat[i] -= rate * mean[i] / (np.sqrt(square[i]) * correction + epsilon)
-
-
-@njit
-def run_epochs(
-    flat: Floats,
-    model: Model,
-    rows: Rows,
-    objective: Objective,
-    order: Ints,
-    edges: Ints,
-    scratch: Scratch,
-    gradient: Floats,
-    mean: Floats,
-    square: Floats,
-    steps: int,
-    measured: Array,
-) -> tuple[int, int, int]:
-    """Run every epoch of the update on one thread; `order [epochs, n]`, `edges [minibatches + 1]`.
-
-    Fills `measured [minibatches + 1, MEASURES + 1]` with the last epoch's minibatches, its last row
-    with the very first minibatch. Returns the epochs begun, the minibatches measured in the last of
-    them, and the steps taken; the measurements say whether it ended by diverging.
-    """
-    batches, done, epoch = len(edges) - 1, 0, 0
-    scaling = np.empty(2)
-    # True and 0, but not as constants: for those numba would compile `sweep` and all below it anew.
-    learn, first_lane = batches > 0, 0 * batches
-    for epoch in range(len(order)):
-        for done in range(1, batches + 1):
-            index = order[epoch, edges[done - 1] : edges[done]]
-            scaling[0], scaling[1] = advantage_scaling(objective, rows.advantage, index)
-            lanes = lanes_of(len(index))
-            sweep(
-                flat, model, rows, objective, index, scaling, learn, scratch, first_lane, lanes
-            )  # fmt: skip
-            finite = finish(objective, len(index), scratch, gradient, measured[done - 1])
-            if epoch == 0 and done == 1:
-                measured[batches] = measured[0]
-            if not finite or measured[done - 1, KL] > objective.kl_limit:
-                return epoch + 1, done, steps
-            steps += 1
-            adam_step(flat, gradient, mean, square, steps, objective.learning_rate)
-    return epoch + 1, done, steps

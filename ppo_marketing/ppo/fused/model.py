@@ -15,7 +15,7 @@ from ppo_marketing.ppo.distributions import (
 )
 from ppo_marketing.ppo.fused.compiled import TILE, Floats
 from ppo_marketing.ppo.fused.heads import CATEGORICAL, GAUSSIAN, SQUASHED, HeadForm
-from ppo_marketing.ppo.fused.kernel import LANES, Model, Scratch
+from ppo_marketing.ppo.fused.kernel import BLOCKS, LANES, Model, Scratch
 from ppo_marketing.ppo.fused.objective import MEASURES
 from ppo_marketing.ppo.fused.perceptron import Net, largest_matrix, widest
 from ppo_marketing.ppo.networks import Perceptron, shared_buffer
@@ -34,9 +34,8 @@ def agent_obstacle(agent: Agent) -> str | None:
 
 def model_of(agent: Agent) -> tuple[Floats, Model]:
     """Return the flat parameters, sharing memory, and what lies where in them."""
-    assert agent_obstacle(agent) is None
     flat = shared_buffer(agent.parameters())
-    assert flat is not None
+    assert flat is not None, "agent_obstacle comes first"
     model = Model(_net(agent.actor), _net(agent.critic), _form(agent.head))
     return flat.numpy(), model
 
@@ -93,6 +92,7 @@ def scratch_for(model: Model, parameters: int, dims: int) -> Scratch:
         value_slope=room(TILE),
         gradient=room(parameters),
         measured=room(MEASURES, dtype=np.float64),
+        squares=np.empty(BLOCKS),
     )
 
 

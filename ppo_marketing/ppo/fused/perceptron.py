@@ -46,7 +46,8 @@ def _add_bias_and_squash(out: Any, bias: Any) -> None:
 
 
 @njit
-def _add(target: Any, source: Any) -> None:
+def add(target: Any, source: Any) -> None:
+    """Add `source [n]` to `target [n]`."""
     for i in range(target.shape[0]):
         target[i] += source[i]
 
@@ -108,7 +109,7 @@ def backward(
         inputs = x if layer == 0 else layer_rows(hidden, net, layer - 1, count)
         size, first = width * columns, net.weights[layer]
         np.dot(error.T, inputs, product[:size].reshape(width, columns))
-        _add(gradient[first : first + size], product[:size])
+        add(gradient[first : first + size], product[:size])
         first = net.biases[layer]
         _add_rows(gradient[first : first + width], error)
         if layer > 0:

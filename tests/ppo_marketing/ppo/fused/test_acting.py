@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.fused.acting import Actor
+from ppo_marketing.ppo.fused.crew import Crew
 from ppo_marketing.ppo.networks import flatten_parameters
 from ppo_marketing.ppo.normalise import RunningMoments
 from ppo_marketing.ppo.rollout import Buffers, begin, collect
@@ -66,8 +67,21 @@ def test_values_are_the_agents_for_any_number_of_rows(rows: int, normalise: bool
     assert actor is not None
     observation = np.random.default_rng(3).normal(0, 20, (rows, 4)).astype(np.float32)
     value = np.empty(rows, np.float32)
-    actor.value_into(observation, value)
+    with Crew([1]) as crew:
+        actor.value_into(observation, value, crew)
     np.testing.assert_allclose(value, agent.value(observation), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_any_number_of_threads_gives_the_same_values_to_the_last_bit(threads: int) -> None:
+    actor = Actor.of(an_agent(BOX, squash=False))
+    assert actor is not None
+    observation = np.random.default_rng(3).normal(0, 2, (1111, 4)).astype(np.float32)
+    values = np.full((2, 1111), np.nan, np.float32)
+    for value, shared in zip(values, (1, threads), strict=True):
+        with Crew([shared]) as crew:
+            actor.value_into(observation, value, crew)
+    np.testing.assert_array_equal(*values)
 
 
 def test_a_policy_that_the_kernels_do_not_know_has_no_actor() -> None:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
+import numpy as np
 import pytest
 
+from ppo_marketing.ppo.fused.barrier import break_barrier, meet, new_barrier
 from ppo_marketing.ppo.fused.crew import PATIENCE, TRIALS, Crew
 
 
@@ -54,26 +57,70 @@ def test_a_minibatch_that_cannot_be_shared_has_one_thread() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
-def test_every_lane_is_done_once_by_as_many_threads(threads: int) -> None:
+def test_every_part_is_done_once_by_a_thread_of_its_own_all_at_the_same_time(threads: int) -> None:
     done: list[int] = []
     workers: set[int] = set()
     together = threading.Barrier(threads, timeout=10)
 
-    def work(first: int, last: int) -> None:
+    def work(thread: int) -> None:
         together.wait()
         workers.add(threading.get_ident())
-        done.extend(range(first, last))
+        done.append(thread)
 
     with Crew([threads]) as crew:
-        crew.share(threads, 7, work)
-    assert sorted(done) == list(range(7))
+        crew.share(threads, work)
+    assert sorted(done) == list(range(threads))
     assert len(workers) == threads
 
 
-def test_an_error_in_another_thread_is_raised() -> None:
-    def work(first: int, last: int) -> None:
-        if first > 0:
-            raise ValueError("in lane 1")
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_in_one_thread_frees_the_others_that_wait_for_it_and_is_raised(
+    failing: int,
+) -> None:
+    barrier = new_barrier()
+    met: list[bool] = []
 
-    with Crew([2]) as crew, pytest.raises(ValueError, match="in lane 1"):
-        crew.share(2, 2, work)
+    def work(thread: int) -> None:
+        if thread == failing:
+            raise ValueError(f"in thread {thread}")
+        met.append(meet(barrier, 2))
+
+    with Crew([2]) as crew, pytest.raises(ValueError, match=f"in thread {failing}"):
+        crew.share(2, work, partial(break_barrier, barrier))
+    assert met == [False]
+
+
+def test_a_thread_that_cannot_be_started_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    barrier = new_barrier()
+    with Crew([2]) as crew:
+
+        def refused(self: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", refused)
+        with pytest.raises(RuntimeError, match="can't start"):
+            crew.share(2, lambda thread: None, partial(break_barrier, barrier))
+    assert not meet(barrier, 2)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_whoever_passes_a_meeting_sees_what_all_wrote_before_it(threads: int) -> None:
+    # More threads than cores too: those that wait must let the others run.
+    barrier, rounds = new_barrier(), 300
+    written = np.zeros(threads, np.int64)
+    wrong: list[int] = []
+
+    def work(thread: int) -> None:
+        for turn in range(1, rounds + 1):
+            written[thread] = turn
+            assert meet(barrier, threads)
+            if not (written == turn).all():
+                wrong.append(turn)
+            assert meet(barrier, threads)
+
+    with Crew([threads]) as crew:
+        crew.share(threads, work, partial(break_barrier, barrier))
+    assert wrong == []
+    assert (written == rounds).all()

@@ -13,7 +13,7 @@ from ppo_marketing.ppo.adam import Adam
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.anchor import KLAnchor
 from ppo_marketing.ppo.config import PPOConfig
-from ppo_marketing.ppo.fused import kernel, objective
+from ppo_marketing.ppo.fused import epochs, objective
 from ppo_marketing.ppo.fused.crew import Crew
 from ppo_marketing.ppo.minibatches import Held, Measured
 from ppo_marketing.ppo.networks import flatten_parameters
@@ -57,7 +57,7 @@ def test_measurements_lie_where_the_engines_share_them() -> None:
         "anchor_kl": objective.ANCHOR_KL,
         "clip_fraction": objective.OUTSIDE,
         "ratio_deviation": objective.RATIO_DEVIATION,
-        "gradient_norm": kernel.NORM,
+        "gradient_norm": epochs.NORM,
     }
     assert sorted(places, key=lambda name: places[name]) == list(Measured._fields)
     assert sorted(places.values()) == list(range(objective.MEASURES + 1))
@@ -105,9 +105,10 @@ def test_an_anchor_is_held_as_torch_holds_it() -> None:
     assert ours.entropy > free.entropy
 
 
+@pytest.mark.parametrize("minibatch_size", [256, 2048])
 @pytest.mark.parametrize("threads", [2, 3, 5])
-def test_any_number_of_threads_gives_the_same_bits(threads: int) -> None:
-    agent, rollout, config = prepared(copies=128, minibatch_size=2048, epochs=3)
+def test_any_number_of_threads_gives_the_same_bits(threads: int, minibatch_size: int) -> None:
+    agent, rollout, config = prepared(copies=128, minibatch_size=minibatch_size, epochs=3)
     alone, stats, _ = updated(agent, rollout, config, times=3)
     with Crew([threads]) as crew:
         shared, shared_stats, _ = updated(agent, rollout, config, times=3, crew=crew)

@@ -20,12 +20,8 @@ from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.anchor import KLAnchor
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.fused.engine import kernel_rows, objective_of
-from ppo_marketing.ppo.fused.kernel import (
-    advantage_scaling,
-    finish,
-    lanes_of,
-    sweep,
-)
+from ppo_marketing.ppo.fused.epochs import add_lanes, summarise
+from ppo_marketing.ppo.fused.kernel import BLOCKS, advantage_scaling, lanes_of, sweep
 from ppo_marketing.ppo.fused.model import as_columns, model_of, scratch_for
 from ppo_marketing.ppo.fused.objective import MEASURES
 from ppo_marketing.ppo.fused.regions import interval_of
@@ -145,7 +141,11 @@ def by_kernel(case: Case) -> tuple[Tensor, Measured]:
         flat, model, rows, objective, index, scaling, True, scratch, 0, lanes_of(len(index))
     )  # fmt: skip
     gradient, measured = np.empty_like(flat), np.empty(MEASURES + 1)
-    assert finish(objective, len(index), scratch, gradient, measured)
+    for block in range(BLOCKS):
+        add_lanes(len(index), scratch, gradient, block)
+    assert summarise(len(index), scratch, measured)
+    shrink = min(1.0, case.config.max_grad_norm / measured[MEASURES])
+    gradient *= np.float32(shrink)
     return torch.from_numpy(gradient), Measured(*measured.tolist())
 
 
