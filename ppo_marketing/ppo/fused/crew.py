@@ -13,6 +13,16 @@ TRIALS = 3  # updates with each number of threads before one is chosen
 PATIENCE = 64  # updates until the choice is tried again: a neighbour may have come or gone
 
 
+def permitted_threads() -> int:
+    """Return the cores of this process, or fewer where OMP_NUM_THREADS says so.
+
+    A training that runs beside others is told so, and would only take the cores from them.
+    """
+    cores = len(os.sched_getaffinity(0))
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return min(cores, max(1, int(asked))) if asked.isdecimal() else cores
+
+
 class Crew:
     """One thread or as many as there are cores, whichever was quicker lately.
 
@@ -24,7 +34,7 @@ class Crew:
         choices: Sequence[int] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        cores = len(os.sched_getaffinity(0))
+        cores = permitted_threads()
         self.choices = tuple(choices) if choices else (1, cores) if cores > 1 else (1,)
         self._clock = clock
         most = max(self.choices)

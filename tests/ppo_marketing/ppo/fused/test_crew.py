@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ppo_marketing.ppo.fused.barrier import break_barrier, meet, new_barrier
-from ppo_marketing.ppo.fused.crew import PATIENCE, TRIALS, Crew
+from ppo_marketing.ppo.fused.crew import PATIENCE, TRIALS, Crew, permitted_threads
 
 
 class Stopwatch:
@@ -49,6 +49,20 @@ def test_the_choice_is_tried_again_when_a_neighbour_may_have_come() -> None:
     with Crew([1, 2], clock) as crew:
         assert run(crew, clock, {1: 2.0, 2: 1.0}, PATIENCE)[-1] == 2
         assert run(crew, clock, {1: 2.0, 2: 9.0}, PATIENCE)[-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "permitted"),
+    [(None, 8), ("1", 1), ("3", 3), ("64", 8), ("0", 1), ("", 8), ("many", 8), ("4,2", 4)],
+)
+def test_a_process_that_is_told_to_use_fewer_threads_does(
+    monkeypatch: pytest.MonkeyPatch, asked: str | None, permitted: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert permitted_threads() == permitted
 
 
 def test_a_minibatch_that_cannot_be_shared_has_one_thread() -> None:
