@@ -12,8 +12,9 @@ from envs.core.decision import Rule
 from ppo_marketing.explore.answers import Answers
 from ppo_marketing.explore.explorer import Explorer
 from ppo_marketing.jobs.asking import episodes_of, explorer_of_run, stage_of_run
-from ppo_marketing.jobs.challenging import incumbent_of, standing_champion
+from ppo_marketing.jobs.challenging import incumbent_of
 from ppo_marketing.jobs.kept_runs import KeptRun
+from ppo_marketing.jobs.release_book import standing_champion
 from ppo_marketing.pipeline import calibrating
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.what_if.answers import Answer, asked

@@ -9,12 +9,13 @@ import streamlit as st
 
 from app import project
 from ppo_marketing.guardrails.section import GuardrailsSection
-from ppo_marketing.jobs.challenging import Challenge, challenge, standing_champion
+from ppo_marketing.jobs.challenging import Challenge, challenge
 from ppo_marketing.jobs.exporting import whole_run
 from ppo_marketing.jobs.kept_parts import Parts, parts_of
 from ppo_marketing.jobs.kept_runs import KeptRun
 from ppo_marketing.jobs.limit_costs import limit_costs
 from ppo_marketing.jobs.log_word import LogWord, log_days, log_word
+from ppo_marketing.jobs.release_book import standing_champion
 from ppo_marketing.jobs.run_card import card_of
 from ppo_marketing.jobs.verdicts import kept_verdict
 from ppo_marketing.maturity import Day

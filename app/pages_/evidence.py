@@ -12,8 +12,8 @@ from app.layout import Card
 from envs.core.decision import Decision
 from ppo_marketing.gate import Finding, Verdict, sentence
 from ppo_marketing.gate_words import OUTCOMES, in_words
-from ppo_marketing.jobs.challenging import standing_champion
 from ppo_marketing.jobs.kept_runs import KeptEvidence, KeptRun
+from ppo_marketing.jobs.release_book import standing_champion
 from ppo_marketing.lifts import Lift, PairedLift, lifts
 from ppo_marketing.overview import headline
 from ppo_marketing.report import optimism

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ppo_marketing import as_shipped
-from ppo_marketing.audit_trail import Line, read_trail
+from ppo_marketing.audit_trail import Line
 from ppo_marketing.drift import Drift
 from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import (
@@ -18,16 +18,16 @@ from ppo_marketing.evaluation import (
     play,
     telling_episodes,
 )
-from ppo_marketing.files import folder_sha256, read_json
+from ppo_marketing.files import read_json
+from ppo_marketing.jobs.incumbents import policy_of
 from ppo_marketing.jobs.kept_parts import Parts
 from ppo_marketing.jobs.kept_runs import runs_of
-from ppo_marketing.jobs.release_book import trail_of
+from ppo_marketing.jobs.release_book import standing_champion
 from ppo_marketing.lifts import PairedLift, paired_lift
 from ppo_marketing.pipeline.streams import JUDGING_EPISODES, stream
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy
-from ppo_marketing.releases import standing
 from ppo_marketing.tracking import open_tracker
 
 BOOTSTRAP_STREAM = 6
@@ -52,12 +52,6 @@ class Challenge:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {**asdict(self), "drift": self.drift.to_dict()}
-
-
-def standing_champion(project: Path, decision: str) -> Line | None:
-    """The release that makes a policy of `decision` champion, by the audit trail; None: none."""
-    now = standing(read_trail(trail_of(project)), decision)
-    return None if now is None else now.champion
 
 
 def challenge(parts: Parts, project: Path) -> Challenge | None:
@@ -122,7 +116,7 @@ def incumbent_of(parts: Parts, project: Path) -> tuple[Line, Agent, tuple[str, .
 
 def _agent_of(champion: Line, project: Path, parts: Parts) -> tuple[Agent, tuple[str, ...]]:
     """The champion's agent, from its own run where that is still here, else from the registry."""
-    folder = _folder_of(champion, project)
+    folder = policy_of(champion, (run.folder for run in runs_of(project, champion.decision)))
     if folder is None:
         assert champion.to_version is not None
         registry = open_tracker(project).registry
@@ -140,12 +134,3 @@ def _agent_of(champion: Line, project: Path, parts: Parts) -> tuple[Agent, tuple
             "judge the champion's run again under these"
         )
     return load_policy(folder), ()
-
-
-def _folder_of(champion: Line, project: Path) -> Path | None:
-    """The folder of a run that holds the very policy that was released; None: there is none."""
-    for run in runs_of(project, champion.decision):
-        record = run.policy / "policy.json"
-        if record.is_file() and folder_sha256(run.policy, record.name) == champion.policy_sha256:
-            return run.policy
-    return None

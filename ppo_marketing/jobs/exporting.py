@@ -19,7 +19,6 @@ from envs.core.live import LiveForm
 from envs.core.settings import load_settings
 from envs.core.world import Array, World
 from ppo_marketing.access import Permission
-from ppo_marketing.audit_trail import read_trail
 from ppo_marketing.config import PROJECT
 from ppo_marketing.errors import IntegrityError, UserError
 from ppo_marketing.export.bundle import KIND, bundle_files
@@ -34,13 +33,13 @@ from ppo_marketing.guardrails.section import GuardrailsSection
 from ppo_marketing.jobs.admission import admit
 from ppo_marketing.jobs.calibration import load_calibration
 from ppo_marketing.jobs.logs import decision_named
-from ppo_marketing.jobs.release_book import Desk, trail_of
+from ppo_marketing.jobs.release_book import Desk, standing_champion
 from ppo_marketing.jobs.run_card import card_of, documentation
 from ppo_marketing.jobs.verdicts import Audited, kept_verdict, require_passed
 from ppo_marketing.pipeline.refusals import as_user_error
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy
-from ppo_marketing.releases import require_in_force, standing
+from ppo_marketing.releases import require_in_force
 
 GOLDEN_ROWS = 64
 COPIES = 256
@@ -77,11 +76,11 @@ def require_releasable(run: Path, now: datetime) -> Audited:
     audited = kept_verdict(run)
     if audited.verdict.passed:
         return audited
-    released = standing(read_trail(trail_of(_project_of(run))), audited.decision)
-    if released is None or released.champion.policy_sha256 != audited.policy_sha256:
+    released = standing_champion(_project_of(run), audited.decision)
+    if released is None or released.policy_sha256 != audited.policy_sha256:
         require_passed(audited.verdict)
     else:
-        require_in_force(released.champion, now)
+        require_in_force(released, now)
     return audited
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,6 +55,18 @@ def incumbent(
     return Incumbent(line, folder, load_policy(folder), load_policy(folder / START), settings)
 
 
+def policy_of(line: Line, runs: Iterable[Path]) -> Path | None:
+    """The folder of the very policy that `line` released, in the first run that has it."""
+    for run in runs:
+        folder = part_of(run, "policy")
+        try:
+            if folder_sha256(folder, "policy.json") == line.policy_sha256:
+                return folder
+        except OSError:  # a folder of something else, or one that is being removed
+            continue
+    return None
+
+
 def fitted(champion: Incumbent, calibration: Calibration, fresh: Agent) -> Incumbent:
     """The champion as it would act in the newly calibrated market.
 
@@ -85,13 +98,9 @@ def _folder_of(line: Line, desk: Desk, named: Path | None, runs: Path) -> Path:
     logged = registry.output_of(registry.version(line.decision, line.to_version).run_id)
     places = [place for place in (named, logged) if place is not None]
     places += sorted(runs.iterdir()) if runs.is_dir() else []
-    for place in places:
-        folder = part_of(place, "policy")
-        try:
-            if folder_sha256(folder, "policy.json") == line.policy_sha256:
-                return folder
-        except OSError:
-            continue
+    folder = policy_of(line, places)
+    if folder is not None:
+        return folder
     looked = ", ".join(map(str, places)) or "nowhere"
     raise UserError(
         f"the run folder of version {line.to_version}, the champion, is not found (looked in "

@@ -34,6 +34,15 @@ def trail_of(project: Path) -> Path:
     return project / "data" / "releases" / "audit.jsonl"
 
 
+def standing_champion(project: Path, decision: str) -> Line | None:
+    """The release that makes a policy of `decision` champion, by the audit trail; None: none.
+
+    Raises IntegrityError where the trail is not what was written.
+    """
+    now = standing(audit_trail.read_trail(trail_of(project)), decision)
+    return None if now is None else now.champion
+
+
 class Desk(NamedTuple):
     """Where and by whom something is released: the project, the account, the moment, the rules.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from gymnasium import spaces
 
 from ppo_marketing.audit_trail import Action, Line
 from ppo_marketing.errors import UserError
-from ppo_marketing.jobs.incumbents import Incumbent, fitted
+from ppo_marketing.jobs.incumbents import Incumbent, fitted, policy_of
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.config import PPOConfig
 
@@ -70,3 +71,16 @@ def test_a_champion_that_has_seen_the_days_that_are_judged_is_refused(tmp_path: 
     earlier: Any = Judging(date(2024, 1, 31))
     with pytest.raises(UserError, match="trained on days before 2024-02-01"):
         fitted(champion(tmp_path, catalogue(5)), earlier, catalogue(5))
+
+
+def test_its_folder_is_the_first_that_holds_the_very_policy_that_was_released(
+    tmp_path: Path,
+) -> None:
+    for name, content in (("other", b"{}"), ("own", b"{1}"), ("copy", b"{1}")):
+        (tmp_path / name / "policy").mkdir(parents=True)
+        (tmp_path / name / "policy" / "policy.json").write_bytes(content)
+    line = replace(LINE, policy_sha256=hashlib.sha256(b"{1}").hexdigest())
+    runs = [tmp_path / name for name in ("gone", "other", "own", "copy")]
+    assert policy_of(line, runs) == tmp_path / "own" / "policy"
+    assert policy_of(line, [tmp_path / "own" / "policy"]) == tmp_path / "own" / "policy"
+    assert policy_of(line, runs[:2]) is None
