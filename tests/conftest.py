@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ppo_marketing.tracking import tracker
+from tests.support.once import made_once, shared_folder
 from tests.support.retraining import first_champion
+from tests.support.stores import TEMPLATE, copy_store
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
@@ -30,7 +34,16 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _copied_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every fresh store is a copy of one that was set up once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(TEMPLATE, str(shared_folder(tmp_path_factory) / "store-template"))
+        patch.setattr(tracker, "_create_database", copy_store)
+        yield
+
+
 @pytest.fixture(scope="session")
 def champion_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of the tiny decision with its first champion; copy it to go on from there."""
-    return first_champion(tmp_path_factory.mktemp("champion") / "project")
+    return made_once(shared_folder(tmp_path_factory) / "champion-project", first_champion)

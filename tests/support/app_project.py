@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from ppo_marketing.config import load_config
 from ppo_marketing.jobs.kept_runs import runs_folder
 from ppo_marketing.jobs.line import run_line
 from ppo_marketing.progress import SilentReporter
+from tests.support.once import made_once, shared_folder
 
 DECISION, RUN = "bidding", "small"
 
@@ -44,14 +43,7 @@ def small_run(project: Path) -> Path:
 @pytest.fixture(scope="session")
 def app_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project, made once for all test processes; not to be changed."""
-    here = tmp_path_factory.getbasetemp()
-    # Workers of one test run have neighbouring folders; alone, the folder above is of all runs.
-    project = (here.parent if "PYTEST_XDIST_WORKER" in os.environ else here) / "app-project"
-    with project.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (runs_folder(project) / RUN / "verdict.json").exists():
-            small_run(project)
-    return project
+    return made_once(shared_folder(tmp_path_factory) / "app-project", small_run)
 
 
 @pytest.fixture

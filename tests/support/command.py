@@ -49,5 +49,8 @@ def _main(
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     sys.argv = ["ppo-marketing", *arguments]
     from ppo_marketing.cli import main
+    from ppo_marketing.tracking import tracker
+    from tests.support.stores import copy_store
 
+    tracker._create_database = copy_store
     main()
