@@ -1,10 +1,9 @@
-"""What a log can and cannot say: support, effective positives and one named verdict."""
+"""What a log can and cannot say of what the fitted model prefers; whether to act is the gate's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 from numpy.random import Generator
@@ -21,19 +20,9 @@ _MOST_CELLS = 4_000_000  # of a block's rows x items: 32 MB a matrix
 CELL_BITS = 3  # contexts are told apart by the signs of their first three components
 
 
-class Verdict(Enum):
-    """What may be concluded from one log about the policy that the fitted model prefers."""
-
-    TOO_FEW_POSITIVES = "too few effective positives"
-    UNSUPPORTED = "not supported by the log"
-    NOT_IDENTIFIED = "assumed, not identified"
-    NOT_BETTER = "not shown better than the log's own policy"
-    BETTER = "shown better than the log's own policy"
-
-
 @dataclass(frozen=True)
 class Evidence:
-    """The held-out value of the model's own choice and of simple policies, and the verdict.
+    """The held-out value of the model's own choice and of simple policies.
 
     `unsupported` is the share of the greedy policy's impressions on (context cell, item) pairs with
     fewer than 30 impressions in the earlier part.
@@ -41,7 +30,6 @@ class Evidence:
 
     values: Mapping[str, PolicyValue]
     unsupported: float
-    verdict: Verdict
 
     @property
     def positives(self) -> float:
@@ -57,7 +45,7 @@ class Evidence:
         return self.values["greedy"]
 
     def notes(self) -> list[str]:
-        """The evidence in words; the verdict last."""
+        """The evidence in words."""
         g = self.greedy
         return [
             "what the later part of the log says of always showing what the model holds best: "
@@ -69,7 +57,6 @@ class Evidence:
             f"robust estimate (SNIPS {g.snips:.3g}, IPS {g.ips:.3g}; the model expects "
             f"{g.model:.3g}); the log's own choices earned {g.doubly_robust - g.lift:.3g}, a lift "
             f"of {g.lift:.2g} (95 % interval from {g.lift_low:.2g})",
-            f"verdict: {self.verdict.value}",
         ]
 
 
@@ -79,7 +66,6 @@ def gather_evidence(
     later: Visits,
     propensity: Floats,
     logging: SoftmaxPolicy,
-    identified: bool,
     rng: Generator,
     shift: Floats | None = None,
 ) -> Evidence:
@@ -118,8 +104,7 @@ def gather_evidence(
         for name in chosen
     }  # fmt: skip
     unsupported = unsupported_mass(np.concatenate(best), earlier, later, model.items)
-    verdict = _verdict(values["greedy"], unsupported, identified)
-    return Evidence(values, unsupported, verdict)
+    return Evidence(values, unsupported)
 
 
 def _blocks(rows: int, items: int) -> list[NDArray[np.int64]]:
@@ -194,13 +179,3 @@ def _fixed_values(model: RewardModel, earlier: Visits) -> Floats:
     most = max(100, _MOST_CELLS // model.items)
     rows = np.arange(0, earlier.size, -(-earlier.size // most))
     return np.asarray(mean_probability(model, earlier.x[rows]).mean(axis=0))
-
-
-def _verdict(greedy: PolicyValue, unsupported: float, identified: bool) -> Verdict:
-    if greedy.positives < LEAST_POSITIVES:
-        return Verdict.TOO_FEW_POSITIVES
-    if not identified:
-        return Verdict.NOT_IDENTIFIED
-    if unsupported > MOST_UNSUPPORTED:
-        return Verdict.UNSUPPORTED
-    return Verdict.BETTER if greedy.lift_low > 0 else Verdict.NOT_BETTER

@@ -49,7 +49,6 @@ class Propensities(NamedTuple):
     earlier: Floats
     later: Floats
     source: str
-    identified: bool
     logged: bool
 
 
@@ -90,7 +89,7 @@ def _fit(
     )  # fmt: skip
     evidence = gather_evidence(
         first.fitted.model, earlier, later, propensities.later, own.policy,
-        propensities.identified, rng, shift,
+        rng, shift,
     )  # fmt: skip
     return PersonalizationCalibration(
         earlier=Part(earlier, propensities.earlier, first.fitted.model, first.terms),
@@ -194,9 +193,7 @@ def _propensities(
     """Logged propensities; without them, those of the policies estimated on either part."""
     earlier, later = gathered.earlier, gathered.later
     if np.isfinite(earlier.propensity).all() and np.isfinite(later.propensity).all():
-        return Propensities(
-            earlier.propensity, later.propensity, "propensities: as logged", True, True
-        )
+        return Propensities(earlier.propensity, later.propensity, "propensities: as logged", True)
     estimated = [
         np.maximum(shown_probability(estimate.policy, part), _LEAST_PROPENSITY)
         for part, estimate in ((earlier, policy), (later, later_policy))
@@ -209,7 +206,7 @@ def _propensities(
         else "propensities: estimated, and who was shown what depends on the context: effects are "
         "assumed, not identified, unless the context holds everything that the choice went by"
     )
-    return Propensities(estimated[0], estimated[1], source, randomised, False)
+    return Propensities(estimated[0], estimated[1], source, False)
 
 
 def _remarks(fitted: Fitted, estimate: LoggingEstimate) -> list[str]:

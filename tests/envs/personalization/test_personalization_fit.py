@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def test_the_generators_own_log_calibrates_and_passes(
     calibration: PersonalizationCalibration,
 ) -> None:
     assert calibration.fidelity.passed, calibration.fidelity.failures
-    assert calibration.notes[-1] == "verdict: shown better than the log's own policy"
+    lift_low = re.search(r"95 % interval from ([-.\de]+)\)", calibration.notes[-1])
+    assert lift_low is not None
+    assert float(lift_low[1]) > 0, "the model's choice is shown better than the log's own policy"
     assert "propensities: as logged" in calibration.notes
     assert any("no sessions (session_id)" in note for note in calibration.notes)
 
@@ -119,7 +122,7 @@ def test_propensities_are_estimated_and_labelled_where_none_are_logged(tmp_path:
         note.startswith("propensities: estimated, and who was shown what depends on the context")
         for note in calibration.notes
     )
-    assert calibration.notes[-1] == "verdict: assumed, not identified"
+    assert any("assumed, not identified" in note for note in calibration.notes)
     true = np.concatenate([table["propensity"].to_numpy()])[: calibration.earlier.visits.size]
     assert np.abs(np.log(calibration.earlier.propensity / true)).mean() < 0.15
 
