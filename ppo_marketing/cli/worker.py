@@ -27,7 +27,7 @@ def work(folder: Path) -> int:
         cli.main()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except Exception:
+    except Exception:  # whatever it was, its end is written down, or the job would run for ever
         traceback.print_exc()
     write_json(folder / ENDED, {"exit_code": code})
     return code

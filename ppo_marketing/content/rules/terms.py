@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Protocol
 
@@ -18,7 +19,7 @@ CHANNEL_LIMITS: Mapping[str, int] = {"subject_line": 60, "sms": 160, "ad_headlin
 search ad's headline."""
 
 
-class _Term(BaseModel):
+class _Weighed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     weight: FiniteFloat = 0.0
@@ -26,16 +27,20 @@ class _Term(BaseModel):
     hard: bool = False
     """Whether a text that breaks the term is blocked, whatever its score."""
 
+
+class _Checked(_Weighed, ABC):
+    """A term that a text itself keeps or breaks."""
+
     def value(self, text: str, prompt: str) -> float:
         """Return 0 where the term is kept and -1 where it is broken."""
         return 0.0 if self.problem(text, prompt) is None else -1.0
 
+    @abstractmethod
     def problem(self, text: str, prompt: str) -> str | None:
         """Return what of the term a text breaks, in words; None where it keeps it."""
-        raise NotImplementedError
 
 
-class Banned(_Term):
+class Banned(_Checked):
     """Phrases that may not stand in a text; the value is minus how many do."""
 
     kind: Literal["banned"]
@@ -51,7 +56,7 @@ class Banned(_Term):
         return f"says {_quoted(found)}" if found else None
 
 
-class Required(_Term):
+class Required(_Checked):
     """Phrases that must stand in every text; the value is minus how many are missing."""
 
     kind: Literal["required"]
@@ -67,7 +72,7 @@ class Required(_Term):
         return f"does not say {_quoted(missing)}" if missing else None
 
 
-class Disclaimer(_Term):
+class Disclaimer(_Checked):
     """A sentence that must stand wherever one of some phrases does."""
 
     kind: Literal["disclaimer"]
@@ -82,7 +87,7 @@ class Disclaimer(_Term):
         return f"says {_quoted(said)} without {self.text!r}"
 
 
-class Bounded(_Term):
+class Bounded(_Checked):
     """A term that is a measurement with bounds."""
 
     kind: str
@@ -90,9 +95,9 @@ class Bounded(_Term):
     at_least: FiniteFloat | None = None
     at_most: FiniteFloat | None = None
 
+    @abstractmethod
     def measured(self, text: str, prompt: str) -> float:
         """Return the measurement of a text."""
-        raise NotImplementedError
 
     def value(self, text: str, prompt: str) -> float:
         """Return minus how far the measurement is beyond its bounds."""
@@ -179,7 +184,7 @@ class Similarity(Bounded):
         return f"like approved copy to {x:.2f}"
 
 
-class Channel(_Term):
+class Channel(_Checked):
     """What a channel shows: subject line 60 characters, SMS 160 GSM characters, ad headline 30."""
 
     kind: Literal["channel"]
@@ -227,14 +232,14 @@ class Scorer(Protocol):
         """Return a finite number; below 0 breaks a hard term."""
 
 
-class Own(_Term):
+class Own(_Weighed):
     """A team's own Python function `file.py:name`; hard: a value below 0 blocks."""
 
     kind: Literal["own"]
     function: Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_]\w*$")]
 
 
-class Preference(_Term):
+class Preference(_Weighed):
     """The reward models that `content reward` wrote, as one score in the reference's deviations."""
 
     kind: Literal["preference"]
