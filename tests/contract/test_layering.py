@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -73,11 +74,12 @@ def test_heavy_libraries_have_one_importer(library: str, owners: tuple[str, ...]
             assert not any(m.split(".")[0] == library for m in _imported(path)), place
 
 
-def _imported(path: Path) -> list[str]:
+@cache
+def _imported(path: Path) -> tuple[str, ...]:
     found: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.append(node.module)
-    return found
+    return tuple(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from envs.core.settings import load_settings, settings_text
 from ppo_marketing.config import load_config
 from ppo_marketing.gate import Audit, GateRules, judge
 from ppo_marketing.jobs.calibration import calibrate
-from ppo_marketing.jobs.verdicts import keep_verdict
+from ppo_marketing.jobs.verdicts import keep_verdict, kept_verdict
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import save_policy
 from ppo_marketing.ppo.config import PPOConfig
@@ -25,9 +26,7 @@ from tests.support.audits import SOUND
 ESTIMATE = {"value": 0.9, "low": 0.8, "high": 1.0, "unit": ""}
 
 
-def judged_run(
-    folder: Path, decision: str, *, days: int, audit: Audit = SOUND, **guardrails: Any
-) -> Path:
+def judged_run(folder: Path, decision: str, *, days: int, audit: Audit = SOUND) -> Path:
     """The folder of a run of `decision` with an agent that was never trained."""
     card = load_decision(decision)
     config = load_config(
@@ -47,9 +46,7 @@ def judged_run(
     agent.actor.weights[-1].data.mul_(100.0)
     save_policy(agent, policy)
     (policy / "settings.json").write_text(settings_text(settings))
-    (run / "config.yaml").write_text(
-        yaml.safe_dump(config.as_values() | {"guardrails": guardrails})
-    )
+    (run / "config.yaml").write_text(yaml.safe_dump(config.as_values() | {"guardrails": {}}))
     row = {"name": "PPO", "kind": "policy", "value": ESTIMATE, "share_of_ceiling": ESTIMATE}
     evidence = {
         "data_sha256": calibration.data_sha256,
@@ -70,3 +67,16 @@ def judged_run(
         run, decision, audit, GateRules(), policy=policy, data_sha256=calibration.data_sha256
     )
     return run
+
+
+def copied_run(run: Path, folder: Path, **guardrails: Any) -> Path:
+    """A copy with these guardrails, whose verdict speaks of the copy's own policy."""
+    shutil.copytree(run, folder)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump(config | {"guardrails": guardrails}))
+    kept = kept_verdict(run)
+    keep_verdict(
+        folder, kept.decision, kept.audit, kept.rules,
+        policy=folder / "policy", data_sha256=kept.data_sha256,
+    )  # fmt: skip
+    return folder

@@ -20,22 +20,21 @@ from ppo_marketing.jobs.release_book import trail_of
 from ppo_marketing.jobs.verdicts import keep_verdict, kept_verdict
 from tests.support.audits import SOUND
 from tests.support.command import run_command
-from tests.support.judged_run import judged_run
+from tests.support.judged_run import copied_run
 
 MADE_AT = "2026-11-21T06:00:00+00:00"
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return judged_run(tmp_path_factory.mktemp("visits"), "personalization", days=8)
+def run(judged_visits: Path) -> Path:
+    return judged_visits
 
 
 @pytest.fixture(scope="module")
-def customers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("customers")
-    return judged_run(
-        folder, "sequencing", days=26, choices={"nothing": 0}, support_margin=0.1,
-        suppressed=["c-1"],
+def customers(judged_customers: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copied_run(
+        judged_customers, tmp_path_factory.mktemp("customers") / "run", choices={"nothing": 0},
+        support_margin=0.1, suppressed=["c-1"],
     )  # fmt: skip
 
 
@@ -84,19 +83,8 @@ def test_a_dry_run_checks_all_and_writes_nothing(run: Path, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def copied(run: Path, folder: Path) -> Path:
-    """A copy whose verdict speaks of the copy's own policy."""
-    shutil.copytree(run, folder)
-    kept = kept_verdict(run)
-    keep_verdict(
-        folder, kept.decision, kept.audit, kept.rules,
-        policy=folder / "policy", data_sha256=kept.data_sha256,
-    )  # fmt: skip
-    return folder
-
-
 def test_a_policy_that_the_gate_refused_does_not_leave(run: Path, tmp_path: Path) -> None:
-    copy = copied(run, tmp_path / "run")
+    copy = copied_run(run, tmp_path / "run")
     kept = kept_verdict(copy)
     doubtful = replace(SOUND, positives=3.0)
     keep_verdict(
@@ -112,7 +100,7 @@ def test_a_policy_that_the_gate_refused_does_not_leave(run: Path, tmp_path: Path
 def test_a_refused_policy_leaves_as_long_as_its_override_is_in_force(
     run: Path, tmp_path: Path
 ) -> None:
-    copy, project = copied(run, tmp_path / "run"), tmp_path / "project"
+    copy, project = copied_run(run, tmp_path / "run"), tmp_path / "project"
     kept = kept_verdict(copy)
     keep_verdict(
         copy, kept.decision, replace(SOUND, positives=3.0), GateRules(),
@@ -136,7 +124,7 @@ def test_a_refused_policy_leaves_as_long_as_its_override_is_in_force(
 
 
 def test_another_policy_or_evidence_than_was_judged_is_refused(run: Path, tmp_path: Path) -> None:
-    copy = copied(run, tmp_path / "run")
+    copy = copied_run(run, tmp_path / "run")
     evidence = json.loads((copy / "evidence.json").read_text())
     (copy / "evidence.json").write_text(json.dumps(evidence | {"data_sha256": "0"}))
     with pytest.raises(IntegrityError, match="another log"):
@@ -152,7 +140,7 @@ def test_another_policy_or_evidence_than_was_judged_is_refused(run: Path, tmp_pa
 def test_what_is_no_whole_run_is_said(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds no verdict\.json"):
         exportable(tmp_path)
-    copy = copied(run, tmp_path / "run")
+    copy = copied_run(run, tmp_path / "run")
     shutil.rmtree(copy / "calibration")
     with pytest.raises(UserError, match="holds no calibration"):
         exportable(copy)
@@ -166,7 +154,7 @@ def test_the_command_exits_with_the_documented_codes(run: Path, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["folder"] == str(tmp_path / "bundle")
     assert call(tmp_path, "--output", tmp_path / "other").returncode == 3
-    copy = copied(run, tmp_path / "run")
+    copy = copied_run(run, tmp_path / "run")
     policy = copy / "policy" / "policy.json"
     policy.write_bytes(policy.read_bytes() + b" ")
     assert call(copy, "--output", tmp_path / "other").returncode == 6

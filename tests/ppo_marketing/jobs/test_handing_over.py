@@ -18,14 +18,13 @@ from ppo_marketing.files import held_alone
 from ppo_marketing.jobs.exporting import export_bundle
 from ppo_marketing.jobs.handing_over import Order, hand_over, read_rows, require_written
 from tests.support.command import run_command
-from tests.support.judged_run import judged_run
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return judged_run(tmp_path_factory.mktemp("customers"), "sequencing", days=26)
+def run(judged_customers: Path) -> Path:
+    return judged_customers
 
 
 def order(output: Path, target: str = "table", **more: Any) -> Order:
