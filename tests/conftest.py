@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ppo_marketing.tracking import tracker
-from tests.support.once import made_once, shared_folder
+from tests.support.once import shared_folder
 from tests.support.retraining import first_champion
 from tests.support.stores import TEMPLATE, copy_store
 
@@ -46,4 +46,4 @@ def _copied_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def champion_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of the tiny decision with its first champion; copy it to go on from there."""
-    return made_once(shared_folder(tmp_path_factory) / "champion-project", first_champion)
+    return first_champion(tmp_path_factory.mktemp("champion") / "project")

@@ -11,78 +11,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from envs.bidding.days import Days, build_days
-from envs.bidding.generator import PRESETS, GeneratedMarket
-from envs.bidding.kernel import BiddingState
 from envs.bidding.oracle import solve
 from envs.bidding.rules import (
     CostCap,
-    DualAscent,
     FixedLambda,
     Flat,
     LoggingPolicy,
-    PowerPacing,
     SquareRoot,
-    ThresholdPid,
     YesterdaysLambda,
     do_nothing,
     logging_rule,
     rules,
 )
 from envs.bidding.scenario import BiddingScenario
-from envs.bidding.tuning import PerBudget, day_scores, history_of
+from envs.bidding.tuning import day_scores, history_of
 from envs.bidding.world import BiddingSettings, BiddingWorld
 from tests.support.bidding import CAP, random_days, small_world
-
-VALUE = np.array([0.01, 0.04, 0.16, 0.02, 0.08])
-PRICE = np.array([0.02, 0.03, 0.20, 0.01, 0.05])
-SLOT = np.array([0, 0, 0, 1, 1])
-
-
-def two_slots(value: NDArray[np.float64] = VALUE, price: NDArray[np.float64] = PRICE) -> Days:
-    """One day of two slots with three and two impressions."""
-    return build_days(
-        day=np.zeros(len(value), int),
-        slot=SLOT,
-        signal=value,
-        value=value,
-        price=price,
-        click=np.zeros(len(value), int),
-        bid_cap=CAP,
-        weekday=np.array([0]),
-        slots=2,
-    )
-
-
-def two_slot_world(**options: Any) -> BiddingWorld:
-    """Money for everything unless a budget is given, so that only the bids decide."""
-    chosen = BiddingSettings(**{"budget": 10.0, "bid_cap_cpm": CAP * 1000, **options})
-    return BiddingWorld.planned(two_slots(), two_slots(), chosen)
-
-
-def wins_of(rule: Any, world: BiddingWorld, rng: np.random.Generator) -> list[float]:
-    """Impressions won in each slot by one copy."""
-    arena = rule.arena(world, rng)
-    state, wins = arena.initial(1, rng), []
-    for _ in range(arena.days.slots):
-        outcome = arena.step(state, rule.control(arena, state, rng), rng)
-        wins.append(float(outcome.kpis["wins"][0]))
-        state = outcome.state
-    return wins
-
-
-def expected_wins(bid: NDArray[np.float64]) -> list[float]:
-    """A second computation: who wins at these bids, slot by slot."""
-    return [float(((bid >= PRICE) & (slot == SLOT)).sum()) for slot in (0, 1)]
-
-
-def everywhere(world: BiddingWorld, value: float) -> PerBudget:
-    return PerBudget.of(world.terms, np.full(len(world.terms.budget), value))
-
-
-def compared() -> Any:
-    """The rules as values of their own types, not of the engine's protocol."""
-    return rules()
+from tests.support.two_slots import (
+    PRICE,
+    SLOT,
+    VALUE,
+    compared,
+    everywhere,
+    expected_wins,
+    two_slot_world,
+    two_slots,
+    wins_of,
+)
 
 
 def test_rules_are_tabled_in_this_order() -> None:
@@ -182,78 +137,6 @@ def test_yesterdays_lambda_never_is_the_judged_days_own(rng: np.random.Generator
     for _ in range(20):
         state = past.initial(16, rng)
         assert not np.isclose(rule.control(past, state, rng), own[state.day]).any()
-
-
-def after_one_slot(world: BiddingWorld, spend: float) -> BiddingState:
-    """A copy that spent so much in its first slot, at log lambda 0.3."""
-    start = world.initial(1, np.random.default_rng(0))
-    return start._replace(
-        slot=np.full_like(start.slot, 1),
-        slot_spend=np.array([spend]),
-        budget_left=world.terms.budget[start.level] - spend,
-        log_lambda=np.array([0.3]),
-    )
-
-
-@pytest.mark.parametrize(
-    ("share_of_budget_left", "factor"),
-    [(0.5, 1 / 1.2), (0.69, 1 / 1.2), (0.71, 1.0), (1.09, 1.0), (1.11, 1 / 0.7), (2.0, 1 / 0.7)],
-)
-def test_pid_moves_lambda_at_its_two_thresholds(
-    rng: np.random.Generator, share_of_budget_left: float, factor: float
-) -> None:
-    world = two_slot_world(budget=1.0)
-    # 3 of 5 impressions come in the first slot: it projects two thirds of its spend.
-    spend = share_of_budget_left / (2 / 3 + share_of_budget_left)
-    control = ThresholdPid().control(world, after_one_slot(world, spend), rng)
-    assert control[0] == pytest.approx(0.3 + np.log(factor))
-
-
-def test_dual_ascent_moves_lambda_by_the_spend_beyond_plan(rng: np.random.Generator) -> None:
-    world = two_slot_world(budget=1.0)
-    rule = DualAscent(log_eta=everywhere(world, np.log(0.25)))
-    # Planned: three fifths of the budget. eta T (spend - plan) / B with T = 2.
-    for spend in (0.0, 0.6, 0.9):
-        control = rule.control(world, after_one_slot(world, spend), rng)
-        assert control[0] == pytest.approx(0.3 + 0.25 * 2 * (spend - 0.6))
-
-
-@pytest.mark.parametrize("gain", [0.0, 1.0, 2.5])
-def test_power_pacing_raises_bids_by_the_money_ahead_of_plan(
-    rng: np.random.Generator, gain: float
-) -> None:
-    world = two_slot_world(budget=1.0)
-    rule = PowerPacing(gain=everywhere(world, gain))
-    control = rule.control(world, after_one_slot(world, 0.5), rng)
-    # Half of the budget for two fifths of the traffic: pace 1.25.
-    assert control[0] == pytest.approx(world.terms.log_lambda_0[0] - gain * np.log(1.25))
-
-
-def test_power_pacing_without_gain_is_untuned_lin(rng: np.random.Generator) -> None:
-    world = small_world(rng, tightness=(0.05, 0.3))
-    state = world.initial(6, rng)
-    for _ in range(world.days.slots):
-        control = PowerPacing(gain=everywhere(world, 0.0)).control(world, state, rng)
-        np.testing.assert_array_equal(control, FixedLambda("LIN").control(world, state, rng))
-        state = world.step(state, control, rng).state
-
-
-def test_untuned_power_pacing_is_the_agents_untrained_start(rng: np.random.Generator) -> None:
-    world = small_world(rng, tightness=(0.05, 0.3), gain=1.7)
-    state = world.initial(6, rng)
-    for _ in range(world.days.slots + 1):
-        control = PowerPacing().control(world, state, rng)
-        np.testing.assert_allclose(control, world.control(state, np.zeros((6, 1))))
-        state = world.step(state, control, rng).state
-
-
-def test_feedback_rules_begin_at_lambda_0(rng: np.random.Generator) -> None:
-    world = small_world(rng, tightness=(0.05, 0.3))
-    state = world.initial(16, rng)
-    for rule in (ThresholdPid(), DualAscent(), PowerPacing(), FixedLambda("LIN")):
-        np.testing.assert_allclose(
-            rule.control(world, state, rng), world.terms.log_lambda_0[state.level]
-        )
 
 
 # Doing nothing, and the log's own policy.
@@ -407,21 +290,3 @@ def test_rules_that_need_history_say_so(rng: np.random.Generator, name: str) -> 
     rule = next(rule for rule in compared() if rule.name == name)
     with pytest.raises(ValueError, match="knows no history yet"):
         rule.control(world, world.initial(1, rng), rng)
-
-
-def test_pacing_rules_reproduce_the_published_table(rng: np.random.Generator) -> None:
-    """R / R* at c0 = 1/8 of MODELLING 6.1, within what 40 days leave to chance."""
-    market = GeneratedMarket(PRESETS["default"])
-    world = BiddingWorld.planned(
-        market.draw_days(40, rng),
-        market.draw_days(28, rng),
-        BiddingSettings(currency_per_price_unit=0.01),
-    )
-    ceiling = solve(world.days, float(world.terms.budget[0])).value
-    published = {"PID": 0.977, "MPC": 0.986, "power pacing": 0.988, "yesterday's lambda": 0.882}
-    for rule in compared():
-        if rule.name in published:
-            tuned = rule.tuned(world, rng)
-            ratio = (day_scores(world, tuned, rng)[0] / ceiling).mean()
-            tolerance = 0.03 if rule.name == "yesterday's lambda" else 0.008
-            assert ratio == pytest.approx(published[rule.name], abs=tolerance), rule.name
