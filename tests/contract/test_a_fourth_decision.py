@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.fourth_decision import ROOT, call, copied
+from tests.support.fourth_decision import QUICK, ROOT, call, command, copied, variables
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +29,10 @@ def test_the_whole_line_runs_on_it_step_by_step(copy: Path) -> None:
         ("calibrate", "pricing", log, "-o", out),
         ("train", "pricing", "--calibration", calibration, "-o", out),
     ):
-        finished = call(copy, "ppo_marketing", *step)
+        finished = call(copy, *step)
         assert finished.returncode == 0, finished.stderr
     finished = call(
-        copy, "ppo_marketing", "evaluate", "pricing", "--calibration", calibration,
+        copy, "evaluate", "pricing", "--calibration", calibration,
         "--policy", policy, "-o", out, "--json",
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
@@ -42,11 +43,11 @@ def test_the_whole_line_runs_on_it_step_by_step(copy: Path) -> None:
 
 
 def test_the_demonstration_takes_it_and_bad_data_are_refused(copy: Path) -> None:
-    finished = call(copy, "ppo_marketing", "demo", "pricing")
+    finished = call(copy, "demo", "pricing")
     assert finished.returncode == 0, finished.stderr
     assert "margin per day, EUR" in finished.stdout
     (copy / "bad.csv").write_text("timestamp,regular,price,bought\n2024-01-01,1,-3,2\n")
-    refused = call(copy, "ppo_marketing", "validate", "pricing", copy / "bad.csv")
+    refused = call(copy, "validate", "pricing", copy / "bad.csv")
     assert refused.returncode == 3
     assert "price" in refused.stderr
     assert "bought" in refused.stderr
@@ -57,6 +58,9 @@ def test_the_contract_suite_holds_for_it(copy: Path) -> None:
         "every_decision", "every_export", "every_card_in_words", "every_what_if", "layering",
     )  # fmt: skip
     suites = tuple(f"tests/contract/test_{name}.py" for name in names)
-    finished = call(copy, "pytest", *suites, "-k", "pricing", "-p", "no:cacheprovider")
+    finished = subprocess.run(
+        command("pytest", *suites, "-k", "pricing", "-p", "no:cacheprovider"), cwd=copy,
+        env=variables(copy, QUICK), capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert finished.returncode == 0, finished.stdout
     assert " passed" in finished.stdout

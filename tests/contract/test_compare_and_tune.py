@@ -34,7 +34,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(copy: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return fourth_decision.call(copy, "ppo_marketing", *arguments, settings=FEWER)
+    return fourth_decision.call(copy, *arguments, settings=FEWER)
 
 
 def compared(copy: Path, output: Path, *more: str | Path) -> list[str | Path]:

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.command import run_command
+
 ROOT = Path(__file__).resolve().parents[3]
 NEW = Path(__file__).resolve().parent / "pricing"
 QUICK = {
@@ -40,8 +42,5 @@ def variables(copy: Path, settings: Mapping[str, str]) -> dict[str, str]:
 def call(
     copy: Path, *arguments: str | Path, settings: Mapping[str, str] = QUICK
 ) -> subprocess.CompletedProcess[str]:
-    """The finished command, run in the copy."""
-    return subprocess.run(
-        command(*arguments), cwd=copy, capture_output=True, text=True, check=False,
-        env=variables(copy, settings),
-    )  # fmt: skip
+    """The copy's `ppo-marketing`, called in it."""
+    return run_command(*arguments, folder=copy, variables=variables(copy, settings), code=copy)
