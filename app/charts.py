@@ -81,6 +81,33 @@ def lines(
     return chart
 
 
+def bands(
+    frame: pd.DataFrame, x: str, y: str, series: str, low: str, high: str, *, height: int = 320
+) -> alt.LayerChart:
+    """As `lines`, with the spread between the columns `low` and `high` around each."""
+    plain = _plain(frame, x=x, y=y, series=series, low=low, high=high)
+    names = list(dict.fromkeys(plain["series"]))
+    base = alt.Chart(plain).encode(
+        x=alt.X("x:Q", title=x),
+        color=alt.Color("series:N", scale=scale(names), sort=names, legend=_legend()),
+    )
+    spread = base.mark_area(opacity=0.15).encode(y=alt.Y("low:Q", title=y), y2="high:Q")
+    middle = base.mark_line(strokeWidth=2.5, point=True).encode(
+        y=alt.Y("y:Q", title=y),
+        strokeDash=alt.StrokeDash("series:N", sort=names, legend=_legend()),
+        tooltip=[
+            alt.Tooltip("series:N", title=series),
+            alt.Tooltip("x:Q", title=x, format=","),
+            *(
+                alt.Tooltip(f"{part}:Q", title=title, format=",.4~g")
+                for part, title in (("y", y), ("low", low), ("high", high))
+            ),
+        ],
+    )
+    layered: alt.LayerChart = (spread + middle).properties(height=height)
+    return layered
+
+
 def bars(frame: pd.DataFrame, x: str, y: str, *, height: int = 220) -> alt.Chart:
     """One bar a row, in the order of the frame."""
     chart: alt.Chart = (

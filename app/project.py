@@ -14,8 +14,14 @@ from envs.core.fidelity import FidelityReport
 from envs.core.log import LogTable
 from envs.core.logged import LoggedDecisions
 from envs.core.settings import load_settings
+from ppo_marketing.comparison import Comparison
 from ppo_marketing.config import project_folder
 from ppo_marketing.jobs.calibration import load_calibration
+from ppo_marketing.jobs.kept_comparisons import (
+    KeptComparison,
+    comparisons_of,
+    kept_comparison,
+)
 from ppo_marketing.jobs.kept_runs import KeptEvidence, KeptRun, kept_evidence, runs_of
 from ppo_marketing.jobs.logs import decision_named
 from ppo_marketing.jobs.run_log import log_of
@@ -61,6 +67,16 @@ def evidence(run: KeptRun) -> KeptEvidence:
 def verdict(run: KeptRun) -> Audited:
     """What the gate was asked about the run's policy, verified against its files."""
     return _verdict(str(run.folder), _sha256(run.folder / "verdict.json"), run.sha256)
+
+
+def comparisons(decision: str) -> tuple[KeptComparison, ...]:
+    """The comparisons of a decision, the newest first."""
+    return comparisons_of(folder(), decision)
+
+
+def comparison(kept: KeptComparison) -> Comparison:
+    """What a comparison of algorithms found."""
+    return _comparison(str(kept.folder), kept.sha256)
 
 
 def calibration(run: KeptRun) -> Calibration:
@@ -172,6 +188,11 @@ def _settings(path: str, decision: str, sha256: str) -> Any:
 @st.cache_resource(max_entries=SOME, show_spinner=False)
 def _evidence(path: str, sha256: str) -> KeptEvidence:
     return kept_evidence(Path(path))
+
+
+@st.cache_resource(max_entries=SOME, show_spinner=False)
+def _comparison(path: str, sha256: str) -> Comparison:
+    return kept_comparison(Path(path))
 
 
 @st.cache_resource(max_entries=SOME, show_spinner=False)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from envs.core.world import Array
 from ppo_marketing.constrained import as_shares
-from ppo_marketing.evaluation import CeilingKind, Evidence, Played, shares, telling_episodes
+from ppo_marketing.evaluation import CeilingKind, Evidence, Played, Row, shares, telling_episodes
 from ppo_marketing.rivals.table import RIVALS
 from ppo_marketing.statistics import (
     Floats,
@@ -75,6 +76,16 @@ class Competitor:
     overrides: Mapping[str, Any]
 
 
+class Point(NamedTuple):
+    """A competitor after so many steps: its share of the ceiling, its lowest and highest seed."""
+
+    label: str
+    step: int
+    value: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Everyone on the same judged episodes; `evidence` pairs them with rules, ceiling and floor."""
@@ -87,6 +98,33 @@ class Comparison:
     def named(self, label: str) -> Competitor:
         """The competitor of a label."""
         return next(c for c in self.competitors if c.label == label)
+
+    @property
+    def ranked(self) -> tuple[Competitor, ...]:
+        """The competitors, the best first; those that diverged are last."""
+
+        def worth(one: Competitor) -> float:
+            return -math.inf if one.share is None else one.share.value
+
+        return tuple(sorted(self.competitors, key=worth, reverse=True))
+
+    @property
+    def beside(self) -> tuple[Row, ...]:
+        """The rules, the log's own policy and the floor, the best first."""
+        rows = [row for row in self.evidence.rows if row.kind in ("rule", "logging", "floor")]
+        return tuple(sorted(rows, key=lambda row: -row.share_of_ceiling.value))
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """Every curve, the best competitor first; settings that were only swept are left out."""
+        return tuple(
+            Point(one.label, *place)
+            for one in self.ranked
+            if one.curve is not None and not one.overrides
+            for place in zip(
+                one.curve.steps, one.curve.value, one.curve.low, one.curve.high, strict=True
+            )
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, which has no NaN."""

@@ -46,19 +46,19 @@ def comparison_table(comparison: Comparison) -> Table:
     table = Table(title=_title(comparison.evidence), title_justify="left")
     for place, heading in enumerate(HEADINGS):
         table.add_column(heading, justify="left" if place == 0 else "right")
-    for one in _ranked(comparison):
+    for one in comparison.ranked:
         table.add_row(*_line(one, comparison), style="bold" if one.algorithm == "ppo" else None)
-    for row in _beside(comparison.evidence):
+    for row in comparison.beside:
         table.add_row(*_rule_line(row))
     return table
 
 
 def conclusion(comparison: Comparison) -> str:
     """The finding in a sentence or two."""
-    ranked = [one for one in _ranked(comparison) if one.share is not None]
-    best, reference = ranked[0], comparison.competitors[0]
+    best, reference = comparison.ranked[0], comparison.competitors[0]
+    assert best.share is not None, "where all diverged there is no comparison"
     rule = comparison.evidence.row(comparison.evidence.best_rule)
-    said = f"{best.title} ({best.label}) earns most: {100 * _share(best):.2f} % of the ceiling"
+    said = f"{best.title} ({best.label}) earns most: {100 * best.share.value:.2f} % of the ceiling"
     said += f", the best tuned rule ({rule.name}) {100 * rule.share_of_ceiling.value:.2f} %."
     lift = None if best is reference else comparison.evidence.row(best.label).policy_lift
     if lift is not None:
@@ -75,14 +75,14 @@ def markdown(decision: Decision, comparison: Comparison, calibration: Calibratio
     """The comparison as a page of Markdown."""
     lines = [f"# {decision.title}: which algorithm?", "", conclusion(comparison), ""]
     lines += [_title(comparison.evidence), ""]
-    rows = [_line(one, comparison) for one in _ranked(comparison)]
-    rows += [_rule_line(row) for row in _beside(comparison.evidence)]
+    rows = [_line(one, comparison) for one in comparison.ranked]
+    rows += [_rule_line(row) for row in comparison.beside]
     lines += _markdown_rows(HEADINGS, rows)
     lines += ["", LEGEND, "", "![curves](comparison.png)", "", "## Sample efficiency", ""]
     grid = _shown_steps(comparison)
     efficient = [
         [one.label, *(_at(one, step) for step in grid)]
-        for one in _ranked(comparison)
+        for one in comparison.ranked
         if one.curve is not None
     ]
     lines += _markdown_rows(("share at step", *(f"{step:,}" for step in grid)), efficient)
@@ -160,19 +160,6 @@ def _figure(panels: int) -> Figure:
     drawn = Figure(figsize=(8, 3.8 * panels), layout="constrained")
     drawn.subplots(panels, 1)
     return drawn
-
-
-def _ranked(comparison: Comparison) -> list[Competitor]:
-    return sorted(comparison.competitors, key=lambda one: -_share(one))
-
-
-def _share(one: Competitor) -> float:
-    return -1.0 if one.share is None else one.share.value
-
-
-def _beside(evidence: Evidence) -> list[Row]:
-    rows = [row for row in evidence.rows if row.kind in ("rule", "logging", "floor")]
-    return sorted(rows, key=lambda row: -row.share_of_ceiling.value)
 
 
 def _title(evidence: Evidence) -> str:

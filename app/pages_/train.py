@@ -7,12 +7,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import access, errors, forms, layout, project, running, session, words
+from app import access, comparison_panel, errors, forms, layout, project, running, session, words
 from envs.core.decision import Decision
 from ppo_marketing.config import TrainingSection
 from ppo_marketing.form_fields import changed, fields_of
 from ppo_marketing.jobs import background
 from ppo_marketing.jobs.background import Job
+from ppo_marketing.jobs.kept_comparisons import comparisons_folder
 from ppo_marketing.jobs.kept_runs import KeptRun, runs_folder
 from ppo_marketing.jobs.run_log import config_of
 from ppo_marketing.ppo.config import PPOConfig
@@ -48,6 +49,7 @@ def page() -> None:
         if jobs:
             _last(jobs[0])
         _form(card, run)
+    comparison_panel.draw(card)
     _history(card)
 
 
@@ -57,9 +59,11 @@ def _last(job: Job) -> None:
         expanded=job.state != "finished",
     ):
         running.watch(job, curves=True)
-        if job.state == "finished" and st.button(
-            "See what it is worth", icon=":material/dashboard:"
-        ):
+        if job.state != "finished":
+            return
+        if job.order.arguments[0] == "compare":
+            st.caption("What was found is below, under “Algorithms compared”.")
+        elif st.button("See what it is worth", icon=":material/dashboard:"):
             session.look_at(job.order.output.name)
             layout.go_to("overview")
 
@@ -176,12 +180,13 @@ def _start(
             f"{OURS},{algorithm}", "--seeds", "2", "--steps", steps, "--off-policy-steps", steps,
         ),
         config=values,
-        output=where / "data" / "comparisons" / name,
+        output=comparisons_folder(where) / name,
     )  # fmt: skip
 
 
 def _free_name(card: Decision, run: KeptRun) -> str:
     taken = {one.name for one in project.runs(card.name)}
+    taken |= {one.name for one in project.comparisons(card.name)}
     if run.reached == "calibrated":
         return run.name
     return next(

@@ -11,27 +11,9 @@ import pytest
 
 from envs import load_decision
 from ppo_marketing import report_comparison
-from ppo_marketing.comparison import Comparison, common_grid, competitor, mean_played
+from ppo_marketing.comparison import common_grid, mean_played
 from ppo_marketing.constrained import score_beyond
-from ppo_marketing.evaluation import Played, judge_played
-
-CEILING = np.array([10.0, 20.0, 0.0])  # in the last episode nothing can be earned
-
-
-def record(seed: int, scores: list[float], **changed: Any) -> dict[str, Any]:
-    return {
-        "label": "a2c", "algorithm": "a2c", "form": "own", "seed": seed, "steps": 100,
-        "points": (50, 100), "curve_steps": [0, 60, 120], "curve_scores": scores,
-        "largest_drop": max(0.0, scores[1] - scores[2]), "largest_kl": 0.1 * (seed + 1),
-        "mean_kl": 0.01, "clip_fraction": None, "entropy": -1.0 + seed, "cpu_seconds": 10.0 + seed,
-        "forbidden_share": 0.5, "settings": {}, "overrides": {}, "failed": None, **changed,
-    }  # fmt: skip
-
-
-def summed(records: list[dict[str, Any]], values: list[Any]) -> Any:
-    return competitor(
-        records, values, CEILING, "realised", grid=[0, 30, 60, 100], seed=0, repetitions=200
-    )
+from tests.support.comparisons import CEILING, compared, record, summed
 
 
 def test_shares_are_of_telling_episodes_and_their_mean_is_interquartile() -> None:
@@ -67,13 +49,7 @@ def test_where_a_seed_broke_the_limit_the_curve_has_a_gap_and_nothing_is_made_up
     found = summed(records, [CEILING, CEILING])
     np.testing.assert_allclose(found.curve.value, [np.nan, np.nan, 0.4, 1 / 3])
     np.testing.assert_allclose(found.curve.low, [np.nan, np.nan, 0.2, 0.2])
-    rule = Played("a rule", "rule", {"value": CEILING / 2, "events": CEILING})
-    played = [mean_played("a2c", [{"value": CEILING, "events": CEILING}], first=True), rule]
-    evidence = judge_played(
-        played, CEILING, world="a world", value_kpi="value", event_kpi="events", unit="EUR",
-        event_unit="clicks", ceiling_kind="realised", seed=0, chosen={}, repetitions=100,
-    )  # fmt: skip
-    comparison = Comparison((found,), evidence, {})
+    comparison = compared(found)
     json.dumps(comparison.to_dict(), allow_nan=False)
     assert comparison.to_dict()["competitors"][0]["curve"]["value"][:2] == [None, None]
     market: Any = SimpleNamespace(fidelity=SimpleNamespace(passed=True))
