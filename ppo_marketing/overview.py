@@ -6,37 +6,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from envs.core.decision import Decision
+from ppo_marketing.attention import (
+    Alert,
+    evidence_alerts,
+    freshness_alerts,
+    job_alerts,
+    release_alerts,
+    retraining_alerts,
+)
 from ppo_marketing.audit_trail import Action, Line, read_trail
 from ppo_marketing.errors import IntegrityError, UserError
 from ppo_marketing.evaluation import Estimate, Evidence, Row
 from ppo_marketing.files import read_json
-from ppo_marketing.gate import Verdict, sentence
+from ppo_marketing.freshness import Freshness, freshness_of
+from ppo_marketing.gate import Verdict
 from ppo_marketing.jobs.background import Job, jobs_of
 from ppo_marketing.jobs.kept_runs import KeptEvidence, KeptRun, kept_evidence, runs_of
 from ppo_marketing.jobs.release_book import trail_of
+from ppo_marketing.jobs.standing_alerts import standing_alerts
 from ppo_marketing.jobs.verdicts import kept_verdict
-from ppo_marketing.releases import Standing, force_text, in_force, standing
+from ppo_marketing.releases import Standing, standing
 
-OLD_AFTER = timedelta(days=14)
-"""Half of a usual four-week log: prices and tastes of before that are no longer today's."""
-EXPIRES_SOON = timedelta(days=7)
 LAST_RUNS = 8
-
-Level = Literal["bad", "look"]
-
-
-@dataclass(frozen=True)
-class Alert:
-    """Something that asks for attention, and the page that shows more of it."""
-
-    level: Level
-    text: str
-    page: str
 
 
 @dataclass(frozen=True)
@@ -81,21 +77,6 @@ class Headline:
         )
         support = "supports it" if self.supported else "does not support it yet"
         return f"{said}; the log {support}.{as_good}"
-
-
-@dataclass(frozen=True)
-class Freshness:
-    """The log that a run learned from: where it came from, its rows, and how old it is."""
-
-    source: str
-    rows: int
-    first: datetime | None
-    last: datetime | None
-    generated: bool
-
-    def age(self, now: datetime) -> timedelta | None:
-        """How long ago its last row was; None where that was not kept."""
-        return None if self.last is None else now - self.last
 
 
 @dataclass(frozen=True)
@@ -156,6 +137,7 @@ def overview(project: Path, card: Decision, run: KeptRun | None, now: datetime) 
             *(() if evidence is None else evidence_alerts(evidence, verdict)),
             *(() if freshness is None else freshness_alerts(freshness, now)),
             *(() if champion is None else release_alerts(champion.champion, now)),
+            *retraining_alerts(standing_alerts(project, card.name, now)),
             *job_alerts(jobs),
         ),
         last_runs=tuple(told(one) for one in runs_of(project, card.name)[:LAST_RUNS]),
@@ -165,8 +147,7 @@ def overview(project: Path, card: Decision, run: KeptRun | None, now: datetime) 
 
 def headline(evidence: Evidence, episode: str, supported: bool) -> Headline:
     """The policy beside what is done today: the log's own policy, else the best rule."""
-    logging = [row for row in evidence.rows if row.kind == "logging"]
-    beside = logging[0] if logging else evidence.row(evidence.best_rule)
+    beside = done_today(evidence)
     over_rule = evidence.row(evidence.best_rule).policy_lift
     assert beside.policy_lift is not None
     assert over_rule is not None
@@ -174,24 +155,17 @@ def headline(evidence: Evidence, episode: str, supported: bool) -> Headline:
     return Headline(difference, beside.policy_lift, over_rule, beside, episode, supported)
 
 
+def done_today(evidence: Evidence) -> Row:
+    """The log's own policy; where the log has none to tell of, the best rule."""
+    logging = [row for row in evidence.rows if row.kind == "logging"]
+    return logging[0] if logging else evidence.row(evidence.best_rule)
+
+
 def compared(evidence: Evidence) -> tuple[Row, ...]:
     """Doing nothing, the log's own policy, the best rule, the policy and the ceiling, in order."""
     kinds = ("floor", "logging", "rule", "policy", "ceiling")
     kept = [row for row in evidence.rows if row.kind != "rule" or row.name == evidence.best_rule]
     return tuple(row for kind in kinds for row in kept if row.kind == kind)
-
-
-def freshness_of(run: KeptRun, evidence: KeptEvidence | None) -> Freshness | None:
-    """The log that a run's simulator was fitted to; None where the run does not keep it."""
-    try:
-        about = read_json(run.calibration / "log.json")
-    except UserError:
-        return None
-    first, last = (
-        datetime.fromisoformat(about[end]) if about.get(end) else None for end in ("first", "last")
-    )
-    generated = evidence is not None and evidence.config["log"]["path"] is None
-    return Freshness(about["source"], int(about["rows"]), first, last, generated)
 
 
 def challenger(lines: Sequence[Line], decision: str) -> Line | None:
@@ -217,45 +191,6 @@ def told(run: KeptRun) -> Told:
     except (UserError, KeyError):
         return Told(run, None, None, "none")
     return Told(run, policy.value, policy.share_of_ceiling, "passed" if passed else "refused")
-
-
-def evidence_alerts(evidence: KeptEvidence, verdict: Verdict | None) -> tuple[Alert, ...]:
-    """What simulator, gate and drift say against a policy."""
-    found = []
-    if not evidence.fidelity_passed:
-        failed = ", ".join(evidence.fidelity_failures)
-        found.append(Alert("bad", f"The simulator failed its checks: {failed}.", "simulator"))
-    if verdict is not None and not verdict.passed:
-        found.append(Alert("look", sentence(verdict), "evidence"))
-    if evidence.drift is not None and not evidence.drift["within_bounds"]:
-        reasons = "; ".join(evidence.drift["reasons"])
-        found.append(Alert("look", f"It changes more than is allowed: {reasons}.", "release"))
-    return tuple(found)
-
-
-def freshness_alerts(freshness: Freshness, now: datetime) -> tuple[Alert, ...]:
-    """What to say of a log that is old; a generated one has no age."""
-    age = freshness.age(now)
-    if freshness.generated or age is None or age <= OLD_AFTER:
-        return ()
-    text = f"The log ends {age.days} days ago: calibrate on a newer one before anything is released"
-    return (Alert("look", f"{text}.", "data"),)
-
-
-def release_alerts(champion: Line, now: datetime) -> tuple[Alert, ...]:
-    """What to say of a release whose override has ended, or soon will."""
-    if not in_force(champion, now):
-        return (Alert("bad", f"The champion is {force_text(champion, now)}.", "release"),)
-    if not in_force(champion, now + EXPIRES_SOON):
-        return (Alert("look", f"The champion is {force_text(champion, now)}.", "release"),)
-    return ()
-
-
-def job_alerts(jobs: Sequence[Job]) -> tuple[Alert, ...]:
-    """The last job, where it failed."""
-    if not jobs or jobs[0].state != "failed":
-        return ()
-    return (Alert("look", f"{jobs[0].order.title} failed: {jobs[0].said}", "train"),)
 
 
 def _verdict(folder: Path) -> tuple[Verdict | None, tuple[Alert, ...]]:

@@ -10,10 +10,12 @@ import streamlit as st
 from app import access, charts, errors, layout, project, running, session, words
 from app.layout import Card
 from envs.core.decision import Decision
-from ppo_marketing.evaluation import Row
+from ppo_marketing.evaluation import Estimate, Row
+from ppo_marketing.freshness import Freshness
 from ppo_marketing.jobs import background
 from ppo_marketing.jobs.kept_runs import runs_folder
 from ppo_marketing.overview import Overview, overview
+from ppo_marketing.roster import Listed, roster
 
 WHO = {
     "floor": "Do nothing",
@@ -52,7 +54,8 @@ def page() -> None:
         _freshness(seen)
     with right:
         _release(seen)
-    _last_runs(seen, currency)
+    _roster()
+    _last_runs(seen)
 
 
 def _nothing_judged(card: Decision, seen: Overview) -> None:
@@ -63,6 +66,7 @@ def _nothing_judged(card: Decision, seen: Overview) -> None:
         return
     layout.headline(card.title, "Nothing has been trained here yet. Start with one of these.")
     _alerts(seen)
+    _roster()
     sample, own = st.columns(2)
     with sample, st.container(border=True, height="stretch"):
         st.subheader("See it work", anchor=False)
@@ -187,7 +191,47 @@ def _release(seen: Overview) -> None:
             )
 
 
-def _last_runs(seen: Overview, currency: str) -> None:
+def _roster() -> None:
+    """All champions and challengers of the project, whatever is chosen."""
+    listed = roster(project.folder())
+    if not listed:
+        return
+    st.subheader(
+        "Champions and challengers",
+        help="Of every decision of the project: what is released, and what was approved and waits. "
+        "The gain is what it earns beyond what is done today, in the episodes that judged it, with "
+        "its 95 % interval; the gate's word is that of the day it was decided.",
+        anchor=False,
+    )
+    charts.write(pd.DataFrame(_listed(one) for one in listed).set_index("decision"))
+
+
+def _listed(one: Listed) -> dict[str, str]:
+    since = words.day(datetime.fromisoformat(one.line.time))
+    known = one.decision in project.decisions()
+    return {
+        "decision": project.card(one.decision).title if known else one.decision,
+        "stands as": f"{one.role}, version {one.line.to_version}, {since}",
+        "run": "no longer here" if one.run is None else one.run.name,
+        "gain": "–" if one.gain is None else _gain(one.gain),
+        "gate": one.line.verdict or "–",
+        "log": "–" if one.freshness is None else _age(one.freshness),
+    }
+
+
+def _gain(gain: Estimate) -> str:
+    reach = words.interval(gain, "currency", gain.unit)
+    return f"{words.money(gain.value, gain.unit, signed=True)} ({reach})"
+
+
+def _age(fresh: Freshness) -> str:
+    age = fresh.age(datetime.now(UTC))
+    if fresh.generated:
+        return "generated"
+    return "–" if age is None else f"{words.duration(age.total_seconds())} old"
+
+
+def _last_runs(seen: Overview) -> None:
     st.subheader("Last runs", anchor=False)
     st.table(
         pd.DataFrame(

@@ -26,6 +26,7 @@ def overview(
     from ppo_marketing.jobs.kept_runs import run_named
     from ppo_marketing.jobs.logs import decision_named
     from ppo_marketing.overview import overview as look
+    from ppo_marketing.roster import roster
 
     card, project = decision_named(decision), project_folder()
     seen = look(project, card, run_named(project, card.name, run), datetime.now(UTC))
@@ -43,6 +44,7 @@ def overview(
         "alerts": [asdict(alert) for alert in seen.alerts],
         "champion": None if seen.champion is None else seen.champion.champion.to_version,
         "challenger": None if seen.challenger is None else seen.challenger.to_version,
+        "project": [one.to_dict() for one in roster(project)],
     }
     show(json, values, "\n".join([said, *(f"  {alert.text}" for alert in seen.alerts)]))
 

@@ -25,9 +25,10 @@ COMMAND_S, WEBHOOK_S = 30.0, 10.0
 
 @dataclass(frozen=True)
 class Alert:
-    """What a person should look at: of which project, what, when (UTC)."""
+    """What a person should look at: of which project and decision, what, when (UTC)."""
 
     project: str
+    decision: str
     kind: str
     message: str
     time: str
@@ -42,7 +43,13 @@ def tell(project: Project, kind: str, message: str) -> None:
 
     Never raises: what failed is said beside what is told.
     """
-    alert = Alert(project.name, kind, message, datetime.now(UTC).isoformat(timespec="seconds"))
+    alert = Alert(
+        project=project.name,
+        decision=project.config.decision,
+        kind=kind,
+        message=message,
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
     failures = _sent(project.alerts, json.dumps(asdict(alert)))
     try:
         with (made(project.folder) / ALERTS).open("a", encoding="utf-8") as file:

@@ -89,12 +89,13 @@ def runs_folder(project: Path) -> Path:
 def runs_of(project: Path, decision: str | None = None) -> tuple[KeptRun, ...]:
     """The runs of a project, or of one decision in it; the newest first."""
     folder = runs_folder(project)
-    found = [_run_in(inside) for inside in folder.iterdir()] if folder.is_dir() else []
+    found = [run_in(inside) for inside in folder.iterdir()] if folder.is_dir() else []
     runs = [run for run in found if run and decision in (None, run.decision)]
     return tuple(sorted(runs, key=lambda run: (run.made, run.name), reverse=True))
 
 
-def _run_in(folder: Path) -> KeptRun | None:
+def run_in(folder: Path) -> KeptRun | None:
+    """The run that lies in a folder; None where it holds none."""
     if folder.name.startswith("."):
         return None
     for reached, mark, named_in in _MARKS:

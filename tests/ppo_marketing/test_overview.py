@@ -9,18 +9,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from ppo_marketing.audit_trail import Action, Entry, Line, chained
-from ppo_marketing.evaluation import Estimate, Evidence, Row
-from ppo_marketing.jobs.kept_runs import runs_of
-from ppo_marketing.overview import (
-    Freshness,
-    challenger,
-    compared,
+from ppo_marketing.attention import (
     freshness_alerts,
-    headline,
     job_alerts,
     release_alerts,
+    retraining_alerts,
 )
+from ppo_marketing.audit_trail import Action, Entry, Line, chained
+from ppo_marketing.evaluation import Estimate, Evidence, Row
+from ppo_marketing.freshness import Freshness
+from ppo_marketing.jobs.kept_runs import runs_of
+from ppo_marketing.jobs.standing_alerts import StandingAlert
+from ppo_marketing.overview import challenger, compared, headline
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -141,6 +141,18 @@ def test_the_last_job_is_noticed_where_it_failed() -> None:
         "Training failed: no"
     ]
     assert job_alerts([job("finished"), job("failed")]) == ()  # type: ignore[list-item]
+
+
+def test_what_retrainings_told_is_said_in_words_with_how_bad_it_is() -> None:
+    failed = StandingAlert("nightly", "failed", "exit code 3: no log", NOW, 3)
+    waits = StandingAlert("nightly", "waiting", "four eyes", NOW)
+    first, second = retraining_alerts([failed, waits])
+    assert first.level == "bad"
+    assert first.text == (
+        "The retraining nightly failed (2026-11-21 12:00 UTC, 3 times by now): exit code 3: no log"
+    )
+    assert (second.level, second.page) == ("look", "release")
+    assert "waits for a person (2026-11-21 12:00 UTC): four eyes" in second.text
 
 
 def test_folders_that_are_no_runs_are_passed_over(tmp_path: Path) -> None:
