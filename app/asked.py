@@ -11,7 +11,9 @@ from app import findings, project
 from envs.core.decision import Rule
 from ppo_marketing.explore.answers import Answers
 from ppo_marketing.explore.explorer import Explorer
-from ppo_marketing.jobs.asking import episodes_of, explorer_of_run, stage_of_run
+from ppo_marketing.explore.guarded import Held
+from ppo_marketing.guardrails.section import GuardrailsSection
+from ppo_marketing.jobs.asking import episodes_of, explorer_of_run, held_of_run, stage_of_run
 from ppo_marketing.jobs.challenging import incumbent_of
 from ppo_marketing.jobs.kept_runs import KeptRun
 from ppo_marketing.jobs.release_book import standing_champion
@@ -39,6 +41,11 @@ def _key(run: KeptRun) -> Key:
 def explorer(run: KeptRun) -> Explorer:
     """The run's policy, ready to be explored."""
     return _explorer(_key(run), run)
+
+
+def held(run: KeptRun, section: GuardrailsSection) -> Held | None:
+    """The run's policy as it would act under guardrails; None where they limit nothing."""
+    return _held(_key(run), run, section.model_dump_json(), section)
 
 
 def others(run: KeptRun) -> tuple[str, ...]:
@@ -83,6 +90,11 @@ def usual_episodes(run: KeptRun) -> int:
 @st.cache_resource(max_entries=FEW, show_spinner="The policy meets states of its market …")
 def _explorer(key: Key, _run: KeptRun) -> Explorer:
     return explorer_of_run(findings.parts(_run))
+
+
+@st.cache_resource(max_entries=SOME, show_spinner="The policy acts under the limits …")
+def _held(key: Key, _run: KeptRun, text: str, _section: GuardrailsSection) -> Held | None:
+    return held_of_run(findings.parts(_run), _explorer(key, _run), _section)
 
 
 @st.cache_resource(max_entries=FEW, show_spinner="Tuning the rules on history …")

@@ -12,13 +12,14 @@ from envs.core.world import Array
 from ppo_marketing.explore.answers import spoken
 from ppo_marketing.explore.explorer import Explorer
 from ppo_marketing.explore.flip import Flip, smallest_flips
+from ppo_marketing.explore.guarded import Held
 from ppo_marketing.explore.inspector import Inspection, in_words, inspect, value_in_words
 
 SHOWN_OPTIONS = 8
 
 
-def draw(explorer: Explorer) -> None:
-    """Pick a state, change what is to be changed, and see."""
+def draw(explorer: Explorer, held: Held | None = None) -> None:
+    """Pick a state, change what is to be changed, and see; `held`: under which limits."""
     states = explorer.states
     number = st.number_input(
         "State that the policy met",
@@ -33,6 +34,8 @@ def draw(explorer: Explorer) -> None:
     mask = None if states.mask is None else states.mask[row]
     observation = _entered(explorer, states.observation[row], row)
     found = inspect(explorer.decide, explorer.words, observation, mask, explorer.cases)
+    if held is not None:
+        _held_by(held.why_here(observation, mask))
     _answer(explorer, observation, found)
     _flips(explorer, observation, mask)
     _neighbours(explorer, observation, found)
@@ -72,6 +75,13 @@ def _asked(variable: StateVariable, value: float, key: str) -> float:
         help=variable.help,
         key=key,
     )
+
+
+def _held_by(reasons: tuple[str, ...]) -> None:
+    """Why the limits step in here, if they do."""
+    if reasons:
+        listed = "; ".join(errors.as_text(one) for one in reasons)
+        st.info(f"The limits step in here: {listed}.", icon=":material/shield:")
 
 
 def _answer(explorer: Explorer, observation: Array, found: Inspection) -> None:

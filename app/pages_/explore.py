@@ -11,7 +11,7 @@ from app import (
     charts,
     errors,
     explore_pictures,
-    findings,
+    held_panel,
     inspector_panel,
     layout,
     why_panel,
@@ -24,7 +24,6 @@ from ppo_marketing.explore.explorer import Explorer
 from ppo_marketing.explore.heat_map import heat_map
 from ppo_marketing.explore.importance import Importance, permutation_importance
 from ppo_marketing.explore.mix import Mix, mix_by_segment, mix_over_time
-from ppo_marketing.guardrails.section import GuardrailsSection
 from ppo_marketing.jobs.kept_runs import KeptRun
 
 MAP, MIX, ONE, WHY, BESIDE = "Map", "Mix", "One decision", "Why", "Side by side"
@@ -49,8 +48,10 @@ def page() -> None:
         f"{words.number(explorer.states.size)} decisions that the policy met itself, in "
         f"{choice.decision.episode}s simulated from the part of the log it has not seen."
     )
-    if findings.parts(run).config.guardrails != GuardrailsSection():
-        st.caption("This is the policy alone: what its guardrails would change is not drawn here.")
+    found = held_panel.choose(run)
+    if found is not None:
+        held_panel.draw(explorer, found)
+        explorer = found.explorer
     view = st.segmented_control(
         "View",
         tuple(VIEWS),
@@ -65,9 +66,9 @@ def page() -> None:
     elif view == MIX:
         _mix(choice.decision, explorer, moving)
     elif view == ONE:
-        inspector_panel.draw(explorer)
+        inspector_panel.draw(explorer, found)
     elif view == WHY:
-        why_panel.draw(explorer, moving)
+        why_panel.draw(explorer, moving if found is None else _importance(explorer))
     else:
         _beside(choice.decision, run, explorer)
 

@@ -83,17 +83,25 @@ def learned(agent: Agent, words: Words) -> Decider:
         )
 
     def set_to(observation: Array, mask: Array | None) -> Answers:
-        with torch.no_grad():
-            mean = agent.actor(agent.inputs(observation))
-            spread = NORMAL_95 * torch.exp(head.log_std)
-            outputs = (mean, mean - spread, mean + spread)
-        amounts = [
-            np.asarray(words.action.amount(head.to_environment(out.cpu().numpy())), np.float64)
-            for out in outputs
-        ]
-        return Answers(amounts[0], None, *amounts[1:])
+        return of_amounts(explored(agent, head, observation), words)
 
     return set_to
+
+
+def explored(agent: Agent, head: GaussianHead, observation: Array) -> tuple[Array, Array, Array]:
+    """The action shipped and the ends of what is explored around it, each `[n, d]`."""
+    with torch.no_grad():
+        mean = agent.actor(agent.inputs(observation))
+        spread = NORMAL_95 * torch.exp(head.log_std)
+        outputs = (mean, mean - spread, mean + spread)
+    shipped, low, high = (head.to_environment(out.cpu().numpy()) for out in outputs)
+    return shipped, low, high
+
+
+def of_amounts(actions: tuple[Array, Array, Array], words: Words) -> Answers:
+    """What an action and the ends around it, each `[n, d]`, stand for."""
+    value, low, high = (np.asarray(words.action.amount(one), np.float64) for one in actions)
+    return Answers(value, None, low, high)
 
 
 def played(actor: Actor, states: ReferenceStates, words: Words, actions: int) -> Answers:

@@ -59,6 +59,16 @@ def mix_by_segment(answers: Answers, variable: StateVariable, observation: Array
     return _mix(answers, group, names)
 
 
+def mix_beside(one: Answers, other: Answers, names: tuple[str, str]) -> Mix:
+    """Two sets of answers to the same states as two groups."""
+    group = np.repeat([0, 1], [len(one.value), len(other.value)])
+    value = np.concatenate([one.value, other.value])
+    probability = None
+    if one.probability is not None and other.probability is not None:
+        probability = np.concatenate([one.probability, other.probability])
+    return _mix(Answers(value, probability), group, names)
+
+
 def _mix(answers: Answers, group: NDArray[np.int64], names: list[str] | tuple[str, ...]) -> Mix:
     """Groups without a state are left out."""
     count = np.bincount(group, minlength=len(names))

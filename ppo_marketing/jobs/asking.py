@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from ppo_marketing import as_shipped
 from ppo_marketing.errors import UserError
 from ppo_marketing.explore.explorer import EPISODES as EXPLORED_EPISODES
 from ppo_marketing.explore.explorer import Explorer, explorer_of
+from ppo_marketing.explore.guarded import Held, held
+from ppo_marketing.guardrails.section import GuardrailsSection
 from ppo_marketing.jobs.kept_parts import Parts
 from ppo_marketing.pipeline import calibrating
 from ppo_marketing.pipeline.refusals import as_user_error
+from ppo_marketing.shadow_prices import not_simulated
 from ppo_marketing.what_if.stage import EPISODES, Stage, stage_of
 
 
@@ -50,3 +54,19 @@ def explorer_of_run(parts: Parts) -> Explorer:
             seed=parts.config.seed,
             episodes=min(EXPLORED_EPISODES, parts.config.evaluation.episodes),
         )  # fmt: skip
+
+
+def held_of_run(parts: Parts, explorer: Explorer, section: GuardrailsSection) -> Held | None:
+    """The run's policy as it would act under guardrails; None where they limit nothing.
+
+    Raises UserError as `GuardrailsSection.limits`.
+    """
+    rail = as_shipped.guarded(
+        parts.calibration, parts.settings, section, parts.policy, parts.start, parts.config.seed
+    )
+    if rail is None:
+        return None
+    # What training saw is not needed to name the limits.
+    everything = section.model_copy(update={"support_margin": None})
+    asked_for = everything.limits(explorer.world.action_space)
+    return held(explorer, rail.guardrail, not_simulated(asked_for))

@@ -11,15 +11,20 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import words
+from ppo_marketing.explore.answers import spoken
 from ppo_marketing.explore.beside import side_by_side
 from ppo_marketing.explore.explorer import Explorer
 from ppo_marketing.explore.importance import permutation_importance
 from ppo_marketing.explore.inspector import inspect
 from ppo_marketing.explore.surrogate import surrogate_tree
-from ppo_marketing.jobs.asking import explorer_of_run
+from ppo_marketing.guardrails.guards import AmountLimits
+from ppo_marketing.guardrails.section import GuardrailsSection
+from ppo_marketing.jobs.asking import explorer_of_run, held_of_run
 from ppo_marketing.jobs.kept_parts import parts_of
 from ppo_marketing.jobs.kept_runs import runs_folder
-from tests.support.app_project import RUN
+from ppo_marketing.jobs.limit_costs import keep_section
+from ppo_marketing.jobs.release_book import desk_of
+from tests.support.app_project import DECISION, RUN
 
 Open = Callable[[str], AppTest]
 
@@ -118,6 +123,59 @@ def test_the_policy_stands_beside_a_rule(
     found = side_by_side(explorer.answers, theirs, explorer.words)
     shown = {card.label: card.value for card in page.metric}
     assert shown["Same decision"] == words.share(found.agreement)
+
+
+def test_the_policy_is_shown_as_learned_and_as_it_would_act_under_todays_limits(
+    app_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_page: Open,
+    explorer: Explorer,
+) -> None:  # fmt: skip
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "runs").symlink_to(app_project / "data" / "runs")
+    monkeypatch.setenv("PPO_MARKETING_PROJECT", str(tmp_path))
+    free = explorer.agent.act(
+        explorer.states.observation, np.random.default_rng(0), None, deterministic=True
+    )
+    cap = float(np.median(free))
+    limits = AmountLimits(floor=-1.0, cap=cap)
+    section = GuardrailsSection(amounts=limits, changed_share=0.5)
+    keep_section(desk_of(tmp_path), DECISION, section)
+    parts = parts_of(runs_folder(app_project) / RUN)
+    told = held_of_run(parts, explorer, section)
+    assert told is not None
+
+    page = seen(open_page("explore"), "Mix")
+    as_learned = page.markdown[0].value
+    assert len(page.table) == 2
+    page.session_state["explore_as"] = "Under today's limits"
+    page.run()
+    assert not page.exception
+    assert page.markdown[0].value == as_learned
+    reasons, both = (page.table[place].value for place in (0, 1))
+    (above,) = told.why
+    assert reasons.index[0] == "the amount was above the cap"
+    assert reasons["decisions"].iloc[0] == words.share(above.states / explorer.states.size)
+    assert list(both["group"]) == ["As learned", "Under today's limits"]
+    amount = float(told.explorer.answers.value.max())
+    assert both["90 %"].max() > both["90 %"].iloc[1] == pytest.approx(amount)
+    assert any(one.value.startswith("Not asked here: ") for one in page.caption)
+
+    page = seen(page, "One decision")
+    (row, *_) = np.flatnonzero(free.ravel() > cap)
+    page.number_input(key="inspect_state").set_value(int(row) + 1).run()
+    assert "The limits step in here: the amount was above the cap" in page.info[0].value
+    shown = {card.label: card.value for card in page.metric}
+    assert shown[explorer.words.action.label] == spoken(amount, explorer.words)
+
+
+def test_without_limits_the_page_says_so_and_leads_to_them(
+    shown_project: Path, open_page: Open
+) -> None:
+    page = open_page("explore")
+    page.session_state["explore_as"] = "Under today's limits"
+    page.run()
+    assert not page.exception
+    assert "Nothing is limited yet" in page.info[0].value
+    assert "Set limits" in [button.label for button in page.button]
 
 
 def test_an_empty_project_says_what_to_do(empty_project: Path, open_page: Open) -> None:
