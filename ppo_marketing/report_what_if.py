@@ -69,6 +69,11 @@ def warnings(answers: Sequence[Answer]) -> list[str]:
     ]
 
 
+def notes(answers: Sequence[Answer]) -> list[str]:
+    """What the market says of them, scenario by scenario."""
+    return [f"{answer.scenario.name}: {note}" for answer in answers for note in answer.notes]
+
+
 def _between(estimate: Estimate, write: Callable[[float], str]) -> str:
     return f"{write(estimate.low)} to {write(estimate.high)}"
 
@@ -185,6 +190,7 @@ def what_if_page(
 
 def _in_a_sentence(decision: Decision, answers: Sequence[Answer], money: Money) -> Section:
     careful = [Text(line, "careful") for line in warnings(answers)]
+    careful += [Text(line) for line in notes(answers)]
     facts = tuple(
         (answer.scenario.name, money(answer.value.value), f"95 %: {_between(answer.value, money)}")
         for answer in answers

@@ -20,7 +20,7 @@ from app import (
 )
 from envs.core.decision import Decision
 from ppo_marketing.jobs.kept_runs import KeptRun
-from ppo_marketing.report_what_if import headline, moved
+from ppo_marketing.report_what_if import headline, moved, notes
 from ppo_marketing.what_if.answers import Answer
 from ppo_marketing.what_if.scenarios import Named
 from ppo_marketing.what_if.stage import EPISODES
@@ -94,6 +94,8 @@ def _depth(run: KeptRun) -> tuple[int, bool]:
 
 
 def _warn(answers: Sequence[Answer]) -> None:
+    for note in notes(answers):
+        st.caption(errors.as_text(note))
     for answer in answers:
         if answer.surroundings.warning:
             st.warning(

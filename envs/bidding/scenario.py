@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from envs.bidding.days import Days, rebuilt
 from envs.core.scenario import knob, refuse_extremes
+from envs.core.season import Season
+
+PRICES, VALUE = "prices", "the value of an impression"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +28,13 @@ class BiddingScenario:
         high=2.0,
     )
     traffic: float = knob("Traffic", "the number of impressions on offer")
+    season: float = knob(
+        "Season",
+        "days of so many times the usual traffic, with the prices and the value of impressions "
+        "that the log's own days of more or less traffic had",
+        low=0.5,
+        high=2.0,
+    )
     mix: float = knob(
         "Traffic mix",
         "how much more often impressions come that are worth twice the average of their slot",
@@ -40,26 +50,46 @@ class BiddingScenario:
         refuse_extremes(self)
 
 
-def changed_days(days: Days, scenario: BiddingScenario, bid_cap: float, click_value: float) -> Days:
+def season_of(history: Days, bid_cap: float) -> Season:
+    """How prices (geometric mean, up to the cap) and values moved with traffic, day by day."""
+    rows = history.offset[:, -1] - history.offset[:, 0]
+    whole = rows > 0
+    price = np.log(np.clip(history.price, 1e-6 * bid_cap, bid_cap).astype(np.float64))
+    value = np.maximum(history.value.astype(np.float64), 1e-12)
+    starts, count = history.offset[whole, 0], rows[whole].astype(np.float64)
+    return Season.seen(
+        count,
+        {
+            PRICES: np.exp(np.add.reduceat(price, starts) / count),
+            VALUE: np.add.reduceat(value, starts) / count,
+        },
+    )
+
+
+def changed_days(
+    days: Days, scenario: BiddingScenario, season: Season, bid_cap: float, click_value: float
+) -> Days:
     """The same arrivals at other prices and responses; traffic changes what a row stands for.
 
     Prices that were above the cap stay unwinnable when all prices fall: the log never showed them.
     """
     s = scenario
+    dearer = s.price * season.factor(PRICES, s.season)
+    response = s.response * season.factor(VALUE, s.season)
     days = _mixed(days, s.mix, bid_cap)
-    if (s.price, s.competition, s.response, s.bid_cap) != (1, 1, 1, 1):
+    if (dearer, s.competition, response, s.bid_cap) != (1, 1, 1, 1):
         # The same scenario always gives the same clicks, whoever asks.
         luck = np.random.default_rng(0).random(len(days.value))
-        chance = days.value * (s.response / click_value)
+        chance = days.value * (response / click_value)
         days = rebuilt(
             days,
             bid_cap=bid_cap * s.bid_cap,
-            click=days.click if s.response == 1 else (luck < chance).astype(np.uint8),
-            signal=days.signal * s.response,
-            value=days.value * s.response,
-            price=days.price * s.price * _contested(days, s.competition),
+            click=days.click if response == 1 else (luck < chance).astype(np.uint8),
+            signal=days.signal * response,
+            value=days.value * response,
+            price=days.price * dearer * _contested(days, s.competition),
         )
-    return days._replace(weight=days.weight * s.traffic)
+    return days._replace(weight=days.weight * s.traffic * s.season)
 
 
 def _mixed(days: Days, mix: float, bid_cap: float) -> Days:

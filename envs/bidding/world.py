@@ -9,6 +9,7 @@ left, and a slot in which it could run out is walked in arrival order.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import gymnasium
@@ -21,7 +22,9 @@ from envs.bidding.days import Days
 from envs.bidding.hindsight import Attainable, attainable, potential_all
 from envs.bidding.kernel import KPI_NAMES, OBSERVATION_BOUND, OBSERVATIONS, BiddingState, Terms
 from envs.bidding.oracle import solve
-from envs.bidding.scenario import BiddingScenario, changed_days
+from envs.bidding.scenario import BiddingScenario, changed_days, season_of
+from envs.core.scenario import Remark
+from envs.core.season import Season
 from envs.core.world import Array, Outcome, StepBuffers
 
 LARGEST_GAIN = 10.0  # tuned gains are about 2; far above, pacing switches between all and nothing
@@ -273,12 +276,14 @@ class BiddingWorld:
         return potential
 
     def under(self, scenario: BiddingScenario) -> BiddingWorld:
-        """The same days and plan with the scenario's budget, prices, traffic, response and bid cap.
+        """The same days and plan with the scenario's budget, prices, traffic, season and so on.
 
         The plan (lambda_0, references) stays what history taught, except for the budget, which the
         campaign's owner knows in advance.
         """
-        days = changed_days(self.days, scenario, self.settings.bid_cap, self.settings.click_value)
+        days = changed_days(
+            self.days, scenario, self._season, self.settings.bid_cap, self.settings.click_value
+        )
         if scenario.budget == 1:
             terms, settings = self.terms, self.settings
         else:
@@ -286,6 +291,14 @@ class BiddingWorld:
             terms = plan_terms(self.history, settings)
         terms = terms._replace(bid_cap=self.terms.bid_cap * scenario.bid_cap)
         return BiddingWorld(days, self.history, settings, terms)
+
+    def remarks(self, scenario: BiddingScenario) -> tuple[Remark, ...]:
+        """What the scenario's season brings with it."""
+        return self._season.remarks(scenario.season)
+
+    @cached_property
+    def _season(self) -> Season:
+        return season_of(self.history, self.settings.bid_cap)
 
     def _budgeted(self, factor: float) -> BiddingSettings:
         return replace(

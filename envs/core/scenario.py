@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 LEAST, MOST = 0.1, 10.0
 """A tenfold change either way is as far as a calibrated market can be asked about."""
@@ -46,3 +46,19 @@ def refuse_extremes(factors: Any) -> None:
             problems.append(f"{name} is {value}: it must be in [{one.low:g}, {one.high:g}]")
     if problems:
         raise ValueError("; ".join(problems))
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something to know of a scenario; `beyond`: it asks for what the log never showed."""
+
+    text: str
+    beyond: bool = False
+
+
+@runtime_checkable
+class RemarkingWorld(Protocol):
+    """A world that has something to say of the scenarios that it is put under."""
+
+    def remarks(self, scenario: Any) -> tuple[Remark, ...]:
+        """What to know of the scenario in this world."""

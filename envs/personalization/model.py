@@ -78,10 +78,14 @@ class Items(NamedTuple):
 
 
 class Contexts(NamedTuple):
-    """Who arrives: encoded contexts, and which items each may be shown (None: all)."""
+    """Who arrives: encoded contexts, and which items each may be shown (None: all).
+
+    `traffic` is that of the day of the log which each came on, x the mean day's (None: no days).
+    """
 
     x: NDArray[np.float32]  # [N, D]
     eligible: Bools | None  # [N, A]
+    traffic: Floats | None = None  # [N]
 
     @property
     def size(self) -> int:
@@ -90,14 +94,15 @@ class Contexts(NamedTuple):
 
     def rows(self, index: NDArray[np.integer]) -> Contexts:
         """The contexts `index [n]`."""
-        return Contexts(self.x[index], None if self.eligible is None else self.eligible[index])
+        return Contexts._make(None if column is None else column[index] for column in self)
 
 
 class LoggedRows(NamedTuple):
     """What was shown to whom, how likely that was, and what came of it: what rules learn from.
 
     `weight` is how many impressions a row stands for (1, but for logs kept as counts);
-    `position` counts from 0; `reward` is the mean reward of those impressions, in [0, 1].
+    `position` counts from 0; `reward` is the mean reward of those impressions, in [0, 1]; `day`
+    numbers the log's days (None: it has none).
     """
 
     x: NDArray[np.float32]  # [M, D]
@@ -107,6 +112,7 @@ class LoggedRows(NamedTuple):
     reward: Floats  # [M]
     weight: Floats  # [M]
     eligible: Bools | None  # [M, A]
+    day: Ints | None = None  # [M]
 
     @property
     def size(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol, Self
 
 import gymnasium
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from envs.core.scenario import Remark
+from envs.core.season import Season
 from envs.core.world import Array
 from envs.personalization.model import (
     CELLS_AT_ONCE,
@@ -26,6 +29,7 @@ from envs.personalization.model import (
     mean_probability,
     sigmoid,
 )
+from envs.personalization.scenario import PersonalizationScenario, season_of
 from envs.personalization.settings import PersonalizationSettings
 
 REFERENCE_ROWS = 2000  # contexts that the unit of reward is averaged over
@@ -106,6 +110,15 @@ class Page:
         member = rng.permutation(np.arange(contexts.size) % model.members).astype(np.int32)
         reference = reference_value(model, contexts)
         return cls(model, items, contexts, member, history, settings, reference, **more)
+
+    @cached_property
+    def season(self) -> Season:
+        """What comes with the busy and the quiet days of the log that rules learn from."""
+        return season_of(self.model, self.history)
+
+    def remarks(self, scenario: PersonalizationScenario) -> tuple[Remark, ...]:
+        """What the scenario's season brings with it."""
+        return self.season.remarks(scenario.season)
 
     @property
     def episodes(self) -> int:

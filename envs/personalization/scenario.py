@@ -7,8 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.core.scenario import knob, refuse_extremes
-from envs.personalization.model import Contexts, RewardModel, mean_probability
+from envs.core.season import Season
+from envs.personalization.model import (
+    Contexts,
+    Floats,
+    LoggedRows,
+    RewardModel,
+    mean_logit,
+    mean_probability,
+    sigmoid,
+)
 from envs.personalization.settings import SessionTerms
+
+READINESS = "the odds of a reward"
+_SEASON_ROWS = 100_000
+"""Of the log, evenly spaced: how days differ is then known as well as it needs to be."""
+_STEEPEST = 200.0
+"""Of a tilt towards busy or quiet days: beyond, only the one extreme day is left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +33,13 @@ class PersonalizationScenario:
     response: float = knob("Response", "the odds of a reward, whatever is shown")
     taste: float = knob(
         "Taste", "how far visitors differ in what they like; 0: not at all", low=0.0
+    )
+    season: float = knob(
+        "Season",
+        "days of so many times the usual traffic: who came on the log's own days of more or less "
+        "traffic, and how readily they responded",
+        low=0.5,
+        high=2.0,
     )
     mix: float = knob(
         "Traffic mix",
@@ -34,25 +56,73 @@ class PersonalizationScenario:
         refuse_extremes(self)
 
 
-def changed_model(model: RewardModel, scenario: PersonalizationScenario) -> RewardModel:
-    """The same items for other visitors."""
-    return model._replace(
-        bias=model.bias + np.log(scenario.response), vector=model.vector * scenario.taste
+def season_of(model: RewardModel, logged: LoggedRows) -> Season:
+    """How readily visitors responded on busy and on quiet days, beyond what the model foretells.
+
+    A day's odds, x those foretold: exp((rewards - sum p) / sum p (1 - p)), one Newton step.
+    """
+    if logged.day is None or not logged.size:
+        return Season(1.0, 1.0, {READINESS: 0.0})
+    step = -(-logged.size // _SEASON_ROWS)
+    rows = logged.rows(np.arange(0, logged.size, step))
+    day = np.unique(logged.day[::step], return_inverse=True)[1]
+    chance = sigmoid(mean_logit(model, rows.x, rows.item, rows.position))
+    shown, missed, known = (
+        np.asarray(np.bincount(day, rows.weight * amount), np.float64)
+        for amount in (np.ones(rows.size), rows.reward - chance, chance * (1 - chance))
     )
+    return Season.seen(shown, {READINESS: np.exp(missed / known)}, weight=known)
+
+
+def changed_model(
+    model: RewardModel, scenario: PersonalizationScenario, season: Season
+) -> RewardModel:
+    """The same items for other visitors."""
+    odds = scenario.response * season.factor(READINESS, scenario.season)
+    return model._replace(bias=model.bias + np.log(odds), vector=model.vector * scenario.taste)
 
 
 def changed_contexts(
     model: RewardModel, contexts: Contexts, scenario: PersonalizationScenario
 ) -> Contexts:
-    """As many visitors of another mix: drawn in proportion to (q / mean q)^log2(mix).
+    """As many visitors of another season and another mix.
 
-    q is a visitor's mean response over all items. Evenly spaced quantiles draw, so that nothing is
-    left to chance.
+    Mix draws in proportion to (q / mean q)^log2(mix), q a visitor's mean response over all items.
     """
+    if scenario.season != 1 and contexts.traffic is not None:
+        contexts = _drawn(contexts, seasonal_weight(contexts.traffic, scenario.season))
     if scenario.mix == 1:
         return contexts
     q = mean_probability(model, contexts.x).mean(axis=1)
-    weight = (q / q.mean()) ** np.log2(scenario.mix)
+    return _drawn(contexts, (q / q.mean()) ** np.log2(scenario.mix))
+
+
+def seasonal_weight(traffic: Floats, season: float) -> Floats:
+    """w_i = traffic_i^theta, `[N]`, theta so that the mean traffic under w is `season` x today's.
+
+    The mix of days nearest to today's (in Kullback-Leibler divergence) that has that mean; where no
+    mix of the log's days has it, the busiest or the quietest day alone.
+    """
+    from scipy.optimize import brentq
+
+    level = np.log(traffic / traffic.mean())
+    if np.ptp(level) < 1e-9:
+        return np.ones(len(level))
+
+    def weight(tilt: float) -> Floats:
+        return np.asarray(np.exp(tilt * level - (tilt * level).max()))
+
+    def short(tilt: float) -> float:
+        return float(np.average(np.exp(level), weights=weight(tilt))) - season
+
+    end = _STEEPEST / float(np.ptp(level))
+    if short(-end) >= 0 or short(end) <= 0:
+        return weight(-end if short(-end) >= 0 else end)
+    return weight(float(brentq(short, -end, end)))
+
+
+def _drawn(contexts: Contexts, weight: Floats) -> Contexts:
+    """As many contexts in proportion to `weight [N]`: evenly spaced quantiles draw, no chance."""
     places = (np.arange(contexts.size) + 0.5) / contexts.size
     reached = np.searchsorted(np.cumsum(weight) / weight.sum(), places)
     return contexts.rows(np.minimum(reached, contexts.size - 1))

@@ -203,10 +203,10 @@ class SessionWorld(Page):
         )
 
     def under(self, scenario: PersonalizationScenario) -> SessionWorld:
-        """The same visitors with the scenario's response, taste, mix, boredom and leaving."""
+        """The same visitors with the scenario's response, taste, season, mix and patience."""
         return replace(
             self,
-            model=changed_model(self.model, scenario),
+            model=changed_model(self.model, scenario, self.season),
             contexts=changed_contexts(self.model, self.contexts, scenario),
             terms=changed_terms(self.terms, scenario),
         )

@@ -86,8 +86,16 @@ class Visits:
     def logged(self, propensity: Floats) -> LoggedRows:
         """What rules learn from."""
         return LoggedRows(
-            self.x, self.item, self.position, propensity, self.reward, self.weight, self.eligible
-        )
+            self.x, self.item, self.position, propensity, self.reward, self.weight, self.eligible,
+            self.day,
+        )  # fmt: skip
+
+    @property
+    def traffic(self) -> Floats:
+        """The impressions of each row's day, x the mean day's, `[M]`."""
+        _, day = np.unique(self.day, return_inverse=True)
+        impressions = np.bincount(day, self.weight)
+        return np.asarray((impressions / impressions.mean())[day])
 
 
 @dataclass(frozen=True)

@@ -139,10 +139,10 @@ class PersonalizationWorld(Page):
         return best_slate_value(logit, effect, state.slot)
 
     def under(self, scenario: PersonalizationScenario) -> PersonalizationWorld:
-        """The same visitors with the scenario's response, taste and mix."""
+        """The same visitors with the scenario's response, taste, season and mix."""
         changed = replace(
             self,
-            model=changed_model(self.model, scenario),
+            model=changed_model(self.model, scenario, self.season),
             contexts=changed_contexts(self.model, self.contexts, scenario),
         )
         return changed if self.best is None else changed.with_hindsight()

@@ -138,7 +138,7 @@ def _show(
     for name, found in targets.items():
         for measure, target in found.items():
             typer.echo(f"{name}: {report_what_if.target_sentence(measure, target)}")
-    for line in report_what_if.warnings(answers):
+    for line in (*report_what_if.notes(answers), *report_what_if.warnings(answers)):
         typer.echo(line)
 
 

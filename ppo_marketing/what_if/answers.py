@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from envs.core.scenario import Remark, RemarkingWorld
 from envs.core.world import Array, World
 from ppo_marketing.evaluation import Estimate, bootstrap_means, played_steps
 from ppo_marketing.policy import Actor
@@ -36,7 +37,8 @@ class Answer:
 
     `change` is its value less the first scenario's, episode by episode (None for the first), and
     `probability_of_gain` the bootstrap share of positive changes. `ratios` are quotients of totals,
-    None where nothing divides. `beside` holds the other actors that were asked for.
+    None where nothing divides. `beside` holds the other actors that were asked for, `notes` what
+    the market says of the scenario.
     """
 
     scenario: Named
@@ -48,6 +50,7 @@ class Answer:
     ratios: Mapping[str, float | None]
     beside: Mapping[str, Beside]
     surroundings: Surroundings
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -67,6 +70,7 @@ class Answer:
                 "variables": {d.variable.name: d.share for d in around.departures},
                 "warning": around.warning,
             },
+            "notes": list(self.notes),
         }
 
 
@@ -102,15 +106,22 @@ def asked(
     answers: list[Answer] = []
     first: Array | None = None
     for scenario in several(scenarios):
-        world = stage.world.under(built(stage.decision, scenario))
+        change = built(stage.decision, scenario)
+        world = stage.world.under(change)
         told = watched(stage, stage.policy, world)
         beside = {
             name: watched(stage, stage.others[name], world).kpis[value_kpi] for name in others
         }
-        answers.append(_answer(stage, scenario, told, beside, first))
+        remarks = remarks_of(stage.world, change)
+        answers.append(_answer(stage, scenario, told, beside, first, remarks))
         if first is None:
             first = told.kpis[value_kpi]
     return tuple(answers)
+
+
+def remarks_of(world: World[Any], change: Any) -> tuple[Remark, ...]:
+    """What a world says of a scenario; nothing where it has nothing to say."""
+    return world.remarks(change) if isinstance(world, RemarkingWorld) else ()
 
 
 def _answer(
@@ -119,6 +130,7 @@ def _answer(
     told: Told,
     beside: Mapping[str, Array],
     first: Array | None,
+    remarks: Sequence[Remark],
 ) -> Answer:
     decision = stage.decision
     names = list(told.kpis)
@@ -146,7 +158,10 @@ def _answer(
             name: Beside(_of(estimates[at + i], money), _of(estimates[at + len(beside) + i], money))
             for i, name in enumerate(beside)
         },
-        surroundings=told.surroundings,
+        surroundings=replace(
+            told.surroundings, beyond=tuple(one.text for one in remarks if one.beyond)
+        ),
+        notes=tuple(one.text for one in remarks if not one.beyond),
     )
 
 

@@ -84,22 +84,24 @@ class Departure:
 @dataclass(frozen=True)
 class Surroundings:
     """How much of a scenario is unknown ground: `outside` is the share of decisions in which any
-    variable lies beyond what has been met."""
+    variable lies beyond what has been met; `beyond` what the market itself never showed."""
 
     decisions: int
     outside: float
     departures: tuple[Departure, ...]
+    beyond: tuple[str, ...] = ()
 
     @property
     def leaves_the_log(self) -> bool:
-        """Whether more than TOLERATED of the decisions lie outside."""
-        return self.outside > TOLERATED
+        """Whether the market never showed it, or too many decisions (TOLERATED) lie outside."""
+        return bool(self.beyond) or self.outside > TOLERATED
 
     @property
     def warning(self) -> str:
         """What to say of it; "" where nothing is."""
-        if not self.leaves_the_log:
-            return ""
+        return " ".join([*self.beyond, *([self._unfamiliar()] if self.outside > TOLERATED else [])])
+
+    def _unfamiliar(self) -> str:
         worst = [d for d in self.departures if d.share > TOLERATED][:3]
         listed = ", ".join(f"{d.variable.label} ({d.share:.0%} of decisions)" for d in worst)
         held = [d.variable.label for d in worst if d.held]

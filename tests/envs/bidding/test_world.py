@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envs.bidding.days import build_days, rebuilt
+from envs.bidding.days import build_days, join_days, rebuilt
 from envs.bidding.scenario import BiddingScenario
 from envs.bidding.world import BiddingSettings, BiddingWorld, fit_shading
 from tests.support.bidding import CAP, random_days, small_world
@@ -325,6 +325,34 @@ def test_another_mix_draws_impressions_slot_by_slot_by_what_they_are_worth(
         set(zip(mixed.value.tolist(), mixed.price.tolist(), mixed.click.tolist(), strict=True))
         <= known
     )
+
+
+def test_a_season_brings_the_traffic_and_the_prices_of_the_history_own_busy_days(
+    rng: np.random.Generator,
+) -> None:
+    parts = [random_days(rng, days=1, slots=4, per_slot=rows) for rows in (500, 1000, 1500, 2000)]
+    # A price that rises with the root of the day's traffic, and a value that does not move.
+    parts = [
+        rebuilt(
+            day,
+            bid_cap=CAP,
+            price=np.full(len(day.price), 0.2 * CAP * np.sqrt(len(day.price) / 4000)),
+            value=np.full(len(day.price), 0.3 * CAP),
+        )
+        for day in parts
+    ]
+    history = join_days(parts)
+    world = BiddingWorld.planned(parts[1], history, BiddingSettings(bid_cap_cpm=CAP * 1000))
+    busy = world.under(BiddingScenario(season=1.44))
+    assert busy.days.weight == pytest.approx(1.44 * world.days.weight)
+    np.testing.assert_allclose(busy.days.price, 1.2 * world.days.price, rtol=1e-5)
+    np.testing.assert_array_equal(busy.days.value, world.days.value)
+    both = world.under(BiddingScenario(season=1.44, price=1.5, traffic=2.0))
+    np.testing.assert_allclose(both.days.price, 1.8 * world.days.price, rtol=1e-5)
+    assert both.days.weight == pytest.approx(2.88 * world.days.weight)
+    assert [one.beyond for one in world.remarks(BiddingScenario(season=1.44))] == [False]
+    assert [one.beyond for one in world.remarks(BiddingScenario(season=1.7))] == [False, True]
+    assert world.remarks(BiddingScenario(price=1.5)) == ()
 
 
 @pytest.mark.parametrize("auction", ["second_price", "first_price"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -13,7 +14,7 @@ from envs.core.vector import WorldVectorEnv
 from envs.personalization import model
 from envs.personalization.best_slate import best_slate_value
 from envs.personalization.generator import Preset, truth_of
-from envs.personalization.model import mean_probability, sigmoid
+from envs.personalization.model import LoggedRows, mean_probability, sigmoid
 from envs.personalization.rules import BestFixed, Uniform
 from envs.personalization.scenario import PersonalizationScenario
 from envs.personalization.settings import PersonalizationSettings
@@ -234,6 +235,60 @@ def test_another_mix_brings_those_who_respond_more_readily_more_often() -> None:
     assert arrived.mean() == pytest.approx((relative * q).mean(), rel=2e-3)
     dull = world.under(PersonalizationScenario(mix=0.5))
     assert mean_probability(dull.model, dull.contexts.x).mean() < q.mean()
+
+
+DAYS = np.repeat(np.arange(4), [4000, 8000, 12_000, 16_000])
+
+
+def seasonal_world() -> PersonalizationWorld:
+    """Visits of four days; beyond what the model says, odds rise with the root of the traffic."""
+    world = small_visits(visitors=len(DAYS))
+    traffic = np.bincount(DAYS) / np.bincount(DAYS).mean()
+    item = (np.arange(len(DAYS)) % 6).astype(np.int32)
+    first = np.zeros(len(DAYS), np.int32)
+    logit = model.mean_logit(world.model, world.contexts.x, item, first)
+    ones = np.ones(len(DAYS))
+    # Rewards are the expectations themselves: nothing is left to chance.
+    reward = sigmoid(logit + 0.5 * np.log(traffic[DAYS]))
+    logged = LoggedRows(
+        world.contexts.x, item, first, ones / 6, reward, ones, None, DAYS.astype(np.int32)
+    )
+    contexts = world.contexts._replace(traffic=traffic[DAYS])
+    return replace(world, history=logged, contexts=contexts)
+
+
+def test_a_season_brings_who_came_on_such_days_and_how_readily_they_responded() -> None:
+    world = seasonal_world()
+    busy, now = world.under(PersonalizationScenario(season=1.2)), world.contexts.traffic
+    assert now is not None
+    assert busy.contexts.traffic is not None
+    assert busy.contexts.traffic.mean() == pytest.approx(1.2 * now.mean(), rel=1e-3)
+    known = {tuple(row) for row in world.contexts.x.tolist()}
+    assert {tuple(row) for row in busy.contexts.x[:500].tolist()} <= known
+    # One Newton step of days that differ by up to half a logit: near the root, not on it.
+    assert np.exp(busy.model.bias - world.model.bias) == pytest.approx(np.sqrt(1.2), rel=0.02)
+    quiet = world.under(PersonalizationScenario(season=0.8)).contexts.traffic
+    assert quiet is not None
+    assert quiet.mean() == pytest.approx(0.8 * now.mean(), rel=1e-3)
+
+
+def test_a_season_that_no_mix_of_the_days_has_is_the_extreme_day_and_said_to_be_beyond() -> None:
+    world = seasonal_world()
+    beyond = world.under(PersonalizationScenario(season=2.0))
+    assert beyond.contexts.traffic is not None
+    assert (beyond.contexts.traffic == 1.6).all()
+    assert [one.beyond for one in world.remarks(PersonalizationScenario(season=2.0))] == [
+        False,
+        True,
+    ]
+
+
+def test_a_log_without_days_has_no_season_and_says_so() -> None:
+    world = small_visits()
+    same = world.under(PersonalizationScenario(season=1.3))
+    np.testing.assert_array_equal(same.contexts.x, world.contexts.x)
+    np.testing.assert_array_equal(same.model.bias, world.model.bias)
+    assert any(one.beyond for one in world.remarks(PersonalizationScenario(season=1.3)))
 
 
 def test_settings_that_cannot_be_are_refused_together() -> None:
