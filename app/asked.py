@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
@@ -14,12 +15,14 @@ from ppo_marketing.explore.explorer import Explorer
 from ppo_marketing.explore.guarded import Held
 from ppo_marketing.guardrails.section import GuardrailsSection
 from ppo_marketing.jobs.asking import episodes_of, explorer_of_run, held_of_run, stage_of_run
+from ppo_marketing.jobs.campaigns import origin_of
 from ppo_marketing.jobs.challenging import incumbent_of
 from ppo_marketing.jobs.kept_runs import KeptRun
 from ppo_marketing.jobs.release_book import standing_champion
 from ppo_marketing.pipeline import calibrating
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.what_if.answers import Answer, asked
+from ppo_marketing.what_if.campaigns import Origin
 from ppo_marketing.what_if.curve import Curve, spend_curve
 from ppo_marketing.what_if.fan import Fan, fan
 from ppo_marketing.what_if.scenarios import Named, parsed
@@ -80,6 +83,13 @@ def course(run: KeptRun, scenario: Named, kpi: str, episodes: int) -> Fan:
 def curve(run: KeptRun, scenario: Named, episodes: int) -> Curve:
     """What other spend would bring under a scenario."""
     return _curve(_key(run), run, scenario.text, episodes)
+
+
+def campaign(run: KeptRun, scenario: Named, episodes: int) -> tuple[Origin, Curve]:
+    """A run as a campaign: where it comes from, and what other spend would bring it."""
+    on = _stage(_key(run), run, episodes)
+    found = replace(curve(run, scenario, episodes), name=run.name)
+    return origin_of(findings.parts(run), on), found
 
 
 def usual_episodes(run: KeptRun) -> int:

@@ -1,4 +1,4 @@
-"""Money: what more or less would bring, where the next goes, one budget shared out, targets."""
+"""Money: what more or less would bring, where the next goes, targets; then one budget shared."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from app import asked, charts, errors, layout, what_if_pictures, words
+from app import allocation_panel, asked, charts, errors, layout, what_if_pictures, words
 from envs.core.decision import Decision
 from envs.core.scenario import knobs_of
 from ppo_marketing.jobs.kept_runs import KeptRun
-from ppo_marketing.what_if.allocation import Allocation, allocate, campaign, next_money
+from ppo_marketing.what_if.allocation import campaign, next_money
 from ppo_marketing.what_if.curve import Curve
 from ppo_marketing.what_if.scenarios import Named
 from ppo_marketing.what_if.target import Limit, Measure, Target, largest_within
@@ -54,7 +54,7 @@ def draw(
     )
     _next(card, curves, worth, currency)
     _target(card, curves, currency)
-    _share(card, curves, worth, currency)
+    allocation_panel.draw(card, run, scenarios, curves, episodes, currency)
 
 
 def _next(card: Decision, curves: Sequence[Curve], worth: float, currency: str) -> None:
@@ -139,71 +139,3 @@ def _target_row(name: str, found: Target, currency: str) -> dict[str, str]:
         "set the knob to": f"x {words.number(found.factor)}",
         "": "the target binds" if found.binds else "more is not worth spending",
     }
-
-
-def _share(card: Decision, curves: Sequence[Curve], worth: float, currency: str) -> None:
-    st.subheader(
-        "One budget for all of them",
-        anchor=False,
-        help="The scenarios as campaigns that share a budget: lock one, or say how far its spend "
-        "may fall and rise against now. Found exactly, by always taking the steepest piece of any "
-        "curve next.",
-    )
-    now = sum(curve.now for curve in curves)
-    with st.form("what_if_share", border=True):
-        total = st.number_input(
-            f"Total, {words.short(currency)} a {card.episode}",
-            min_value=0.01,
-            value=round(now, 2) or 0.01,
-            format="%.2f",
-        )
-        limits = st.data_editor(
-            pd.DataFrame(
-                {
-                    "campaign": [curve.name for curve in curves],
-                    "now": [round(curve.now, 4) for curve in curves],
-                    "locked": [False] * len(curves),
-                    "at least, x now": [0.5] * len(curves),
-                    "at most, x now": [2.0] * len(curves),
-                }
-            ),
-            hide_index=True,
-            disabled=("campaign", "now"),
-            column_config={
-                name: st.column_config.NumberColumn(min_value=0.0, max_value=10.0, step=0.1)
-                for name in ("at least, x now", "at most, x now")
-            },
-            key="what_if_limits",
-            alt="Campaigns with their spend now, whether it is locked, and how far it may change",
-        )
-        if not st.form_submit_button("Share it out", type="primary"):
-            return
-    campaigns = [
-        campaign(curve, locked=bool(row["locked"]), least=float(row["at least, x now"]),
-                 most=float(row["at most, x now"]))
-        for curve, (_, row) in zip(curves, limits.iterrows(), strict=True)
-    ]  # fmt: skip
-    with errors.kindly():
-        _shares(card, allocate(campaigns, total, worth=worth), currency)
-
-
-def _shares(card: Decision, found: Allocation, currency: str) -> None:
-    st.markdown(
-        f"Shared so, they would earn **{words.money(found.value, currency)}** a {card.episode}: "
-        f"**{words.money(found.gain, currency, signed=True)}** against now."
-    )
-    charts.write(
-        pd.DataFrame(
-            {
-                "campaign": one.name,
-                "now": words.money(one.now, currency),
-                "then": words.money(one.spend, currency),
-                "value now": words.money(one.value_now, currency),
-                "value then": words.money(one.value, currency),
-                "of the next unit": words.number(one.next_value),
-            }
-            for one in found.shares
-        ).set_index("campaign")
-    )
-    if found.left > 0:
-        st.caption(f"{words.money(found.left, currency)} stay unspent within these limits.")

@@ -20,6 +20,7 @@ from ppo_marketing.cli.line import demo, run
 from ppo_marketing.cli.retraining import regress, retrain, schedule
 from ppo_marketing.cli.search import compare, tune
 from ppo_marketing.cli.serving import join, score, serve
+from ppo_marketing.cli.sharing import allocate
 from ppo_marketing.cli.standing import jobs, overview
 from ppo_marketing.cli.steps import calibrate, evaluate, gate, generate, train, validate
 from ppo_marketing.cli.what_if import scenario
@@ -53,6 +54,7 @@ for command in (
     fairness,
     export,
     scenario,
+    allocate,
     jobs,
     overview,
     serve,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,14 @@ class Curve:
         """Plain values for JSON."""
         known = ("spend", "value", "low", "high", "events", "factor", "marginal")
         return {"now": self.now, **{name: getattr(self, name).tolist() for name in known}}
+
+    def times(self, size: float) -> Curve:
+        """The curve of `size` such episodes together."""
+        grown = {
+            name: size * getattr(self, name)
+            for name in ("spend", "value", "low", "high", "events", "now")
+        }
+        return replace(self, **grown)
 
     def value_at(self, spend: float) -> float:
         """The value at a spend within the curve."""
