@@ -175,8 +175,9 @@ def _prices(card: Decision, found: ShadowPrices) -> None:
     if found.not_simulated:
         listed = ", ".join(LABELS.get(name, name.replace("_", " ")) for name in found.not_simulated)
         st.info(
-            f"Not priced here: {errors.as_text(listed)}. Simulated episodes have neither ids nor "
-            "dates; these hold where the policy is shipped.",
+            f"Not priced here: {errors.as_text(listed)}. Simulated episodes cannot ask about "
+            "these, which need earlier decisions or more of a date than they know; they hold where "
+            "the policy is shipped.",
             icon=":material/info:",
         )
 

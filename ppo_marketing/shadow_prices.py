@@ -9,9 +9,8 @@ in currency an episode. It is below 0 where a limit keeps the policy from doing 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -19,9 +18,11 @@ from numpy.typing import NDArray
 
 from envs.core.world import Array, World
 from ppo_marketing.evaluation import Estimate, bootstrap_means, play
-from ppo_marketing.guardrails import Counted, Guardrail, GuardrailLimits, Interventions
+from ppo_marketing.guardrails import Guardrail, GuardrailLimits, Interventions
 from ppo_marketing.guardrails.guards import AmountLimits
-from ppo_marketing.policy import Policy, PolicyActor
+from ppo_marketing.limit_parts import not_simulated, parts, simulated
+from ppo_marketing.limits_in_play import HeldActor, moments_of_world, simulated_units
+from ppo_marketing.policy import Actor, Policy, PolicyActor
 
 LEVEL = 0.95
 
@@ -49,8 +50,8 @@ class ShadowPrices:
 
     `changed` of `decisions` are those that the limits together changed. `interventions` has their
     reasons; a choice that is closed is not offered to the policy, so that nothing steps in there.
-    `not_simulated` are limits on units and days, which no simulated episode has: they hold where
-    the policy is shipped.
+    `not_simulated` are limits that these simulated episodes cannot ask about: they hold where the
+    policy is shipped.
     """
 
     episodes: int
@@ -68,115 +69,6 @@ class ShadowPrices:
         return {**asdict(self), "interventions": self.interventions.as_dict()}
 
 
-class Part(NamedTuple):
-    """One limit of several: its name, what it allows, itself alone, and the others without it."""
-
-    name: str
-    allows: str
-    alone: GuardrailLimits
-    others: GuardrailLimits
-
-
-def parts(limits: GuardrailLimits, widest: AmountLimits | None) -> tuple[Part, ...]:
-    """The limits that a simulated world can ask about, one by one.
-
-    `widest` are the bounds of the action space, for amounts: within them nothing is limited.
-    """
-    held = limits.alone()
-    free = _free(held, widest)
-    return tuple(
-        Part(name, allows, _merged(free, alone), _merged(held, others))
-        for name, allows, alone, others in _changes(held, free)
-    )
-
-
-def _free(held: GuardrailLimits, widest: AmountLimits | None) -> GuardrailLimits:
-    """Limits that nothing within the action space breaks."""
-    choices = None if held.choices is None else replace(held.choices, closed=())
-    amounts = None
-    if held.amounts is not None:
-        assert widest is not None
-        amounts = replace(widest, nothing=held.amounts.nothing)
-    return GuardrailLimits(amounts=amounts, choices=choices)
-
-
-def _changes(
-    held: GuardrailLimits, free: GuardrailLimits
-) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
-    """Name, what is allowed, what to set for this limit alone, what to lift for all but it."""
-    if held.amounts is not None and free.amounts is not None:
-        for name in ("floor", "cap", "change", "relative_change"):
-            own, wide = getattr(held.amounts, name), getattr(free.amounts, name)
-            if own != wide:
-                yield (
-                    f"amounts.{name}", f"{own:g}",
-                    {"amounts": replace(free.amounts, **{name: own})},
-                    {"amounts": replace(held.amounts, **{name: wide})},
-                )  # fmt: skip
-    if held.choices is not None and free.choices is not None:
-        for choice in held.choices.closed:
-            rest = tuple(one for one in held.choices.closed if one != choice)
-            yield (
-                "choices.closed", f"not {choice}",
-                {"choices": replace(free.choices, closed=(choice,))},
-                {"choices": replace(held.choices, closed=rest)},
-            )  # fmt: skip
-    if held.support is not None:
-        yield (
-            "support_margin",
-            f"{held.support.margin:.0%}",
-            {"support": held.support},
-            {"support": None},
-        )
-
-
-def _merged(limits: GuardrailLimits, changed: dict[str, Any]) -> GuardrailLimits:
-    return replace(limits, **changed)
-
-
-def not_simulated(limits: GuardrailLimits) -> tuple[str, ...]:
-    """The limits that need units, days or earlier decisions, by their names in a configuration."""
-    amounts = limits.amounts
-    named = {
-        "amounts.daily_change": amounts is not None and amounts.daily_change is not None,
-        "amounts.daily_relative_change": amounts is not None
-        and amounts.daily_relative_change is not None,
-        "budget": limits.budget is not None,
-        "contact_caps": bool(limits.contact_caps),
-        "quiet": limits.quiet is not None,
-        "holdout": limits.holdout is not None,
-        "suppressed": bool(limits.suppressed),
-        "changed_share": limits.changed_share is not None,
-    }
-    return tuple(name for name, given in named.items() if given)
-
-
-class _Watched:
-    """A guarded policy that counts the decisions in which the policy alone would act otherwise."""
-
-    def __init__(self, guarded: Counted, free: Policy) -> None:
-        self.guarded, self._free = guarded, free
-        self.decisions = self.changed = 0
-
-    def act(
-        self,
-        observation: Array,
-        rng: Generator,
-        mask: Array | None = None,
-        *,
-        deterministic: bool = False,
-    ) -> Array:
-        shipped = self.guarded.act(observation, rng, mask, deterministic=deterministic)
-        wanted = self._free.act(observation, rng, mask, deterministic=True)
-        unlike = np.asarray(shipped != wanted).reshape(len(observation), -1).any(axis=1)
-        self.decisions += unlike.size
-        self.changed += int(unlike.sum())
-        return shipped
-
-    def log_prob(self, observation: Array, action: Array, mask: Array | None = None) -> Array:
-        return self.guarded.log_prob(observation, action, mask)
-
-
 def shadow_prices(
     world: World[Any],
     policy: Policy,
@@ -189,25 +81,29 @@ def shadow_prices(
     telling: NDArray[np.bool_],
     seed: int,
     rng: Generator,
+    units: int | None = None,
     repetitions: int = 2000,
 ) -> ShadowPrices:
     """Play the same episodes with all limits, with none, with each alone and with all but each.
 
     `telling [n]` says which of the n episodes count (see `evaluation.telling_episodes`), so that
-    the values are those of the evidence. Plays 2 (1 + number of limits) times.
+    the values are those of the evidence; `units` how many the log has whose episodes these are
+    like, None where an episode is not one unit's. Plays 2 (1 + number of limits) times.
     """
+    asked = simulated(limits, moments_of_world(world), units)
+    ids = simulated_units(asked, telling.size, units)
 
-    def value(who: Policy) -> Array:
-        kpis = play(PolicyActor("policy", who), world, telling.size, seed, "policy").kpis
+    def value(who: Actor) -> Array:
+        kpis = play(who, world, telling.size, seed, "policy").kpis
         return np.asarray(kpis[value_kpi][telling], np.float64)
 
-    def held_to(these: GuardrailLimits) -> _Watched:
-        return _Watched(Counted(Guardrail(these, policy, fallback)), policy)
+    def held_to(these: GuardrailLimits) -> HeldActor:
+        return HeldActor("policy", Guardrail(these, policy, fallback), ids)
 
-    one_by_one = parts(limits, widest)
-    guard = held_to(limits.alone())
+    one_by_one = parts(asked, widest, units)
+    guard = held_to(asked)
     alone = [held_to(part.alone) for part in one_by_one]
-    values = [value(policy), value(guard)]
+    values = [value(PolicyActor("policy", policy)), value(guard)]
     values += [value(each) for each in alone]
     values += [value(held_to(part.others)) for part in one_by_one]
     exact = np.array([each.mean() for each in values])
@@ -238,6 +134,6 @@ def shadow_prices(
         ),
         decisions=guard.decisions,
         changed=guard.changed,
-        interventions=guard.guarded.interventions,
-        not_simulated=not_simulated(limits),
+        interventions=guard.interventions,
+        not_simulated=not_simulated(limits, asked),
     )

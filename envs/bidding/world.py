@@ -23,11 +23,13 @@ from envs.bidding.hindsight import Attainable, attainable, potential_all
 from envs.bidding.kernel import KPI_NAMES, OBSERVATION_BOUND, OBSERVATIONS, BiddingState, Terms
 from envs.bidding.oracle import solve
 from envs.bidding.scenario import BiddingScenario, changed_days, season_of
+from envs.core.moments import Moments
 from envs.core.scenario import Remark
 from envs.core.season import Season
 from envs.core.world import Array, Outcome, StepBuffers
 
 LARGEST_GAIN = 10.0  # tuned gains are about 2; far above, pacing switches between all and nothing
+HOURS_PER_DAY = 24.0
 WORTH_POINTS = 1024  # grid of the first-price bid: 1 % steps over four decades
 
 
@@ -215,6 +217,13 @@ class BiddingWorld:
         observation = np.empty((len(state.slot), OBSERVATIONS), np.float32)
         kernel.look_all(self.days, self.terms, state, observation)
         return observation
+
+    def moments(self, state: BiddingState) -> Moments:
+        """The weekday and the hour, UTC; simulated days have no date."""
+        return Moments(
+            weekday=self.days.weekday[state.day],
+            hour=np.minimum(state.slot, self.days.slots - 1) * (HOURS_PER_DAY / self.days.slots),
+        )
 
     def action_mask(self, state: BiddingState) -> None:
         """Every action is always allowed."""

@@ -138,7 +138,8 @@ class PersonalizationCalibration:
         rng: Generator,
     ) -> PageWorld:
         visits = part.visits.rows(rows)
-        contexts = Contexts(visits.x, visits.eligible, part.visits.traffic[rows])
+        traffic = part.visits.traffic[rows]
+        contexts = Contexts(visits.x, visits.eligible, traffic, visits.time)
         if part.visits.page is not None:
             settings = replace(settings, one_choice=True)
         drawn = (part.model, self.items, contexts, self.earlier.logged(), settings)

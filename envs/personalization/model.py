@@ -80,12 +80,14 @@ class Items(NamedTuple):
 class Contexts(NamedTuple):
     """Who arrives: encoded contexts, and which items each may be shown (None: all).
 
-    `traffic` is that of the day of the log which each came on, x the mean day's (None: no days).
+    `traffic` is that of the day of the log which each came on, x the mean day's, and `time` when
+    they came, UTC (None: visitors without a log).
     """
 
     x: NDArray[np.float32]  # [N, D]
     eligible: Bools | None  # [N, A]
     traffic: Floats | None = None  # [N]
+    time: NDArray[np.int64] | None = None  # [N] microseconds since 1970
 
     @property
     def size(self) -> int:

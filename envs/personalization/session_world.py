@@ -20,6 +20,7 @@ import gymnasium
 import numpy as np
 from numpy.random import Generator
 
+from envs.core.moments import MICROSECONDS_PER_DAY, Moments, moments_of
 from envs.core.world import Array, Outcome
 from envs.personalization.model import CONTEXT_BOUND, Bools, Floats, Ints, sigmoid
 from envs.personalization.page import Offer, Page, refuse_forbidden
@@ -201,6 +202,13 @@ class SessionWorld(Page):
             day=(state.day + returns).astype(np.int32),
             gone=state.gone | (leaves & ~returns),
         )
+
+    def moments(self, state: SessionState) -> Moments:
+        """When the visitors came, and come again; nothing where no log was read."""
+        time = self.contexts.time
+        if time is None:
+            return Moments()
+        return moments_of(time[state.visit] + state.day.astype(np.int64) * MICROSECONDS_PER_DAY)
 
     def under(self, scenario: PersonalizationScenario) -> SessionWorld:
         """The same visitors with the scenario's response, taste, season, mix and patience."""

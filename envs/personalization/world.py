@@ -15,6 +15,7 @@ import gymnasium
 import numpy as np
 from numpy.random import Generator
 
+from envs.core.moments import Moments, moments_of
 from envs.core.world import Array, Outcome
 from envs.personalization.best_slate import best_choice_value, best_slate_value
 from envs.personalization.model import (
@@ -67,6 +68,11 @@ class PersonalizationWorld(Page):
         """Context and slots left, `[n, D + 1]` float32."""
         x, left = self.context(state)
         return np.concatenate([x, left[:, None]], axis=1)
+
+    def moments(self, state: VisitState) -> Moments:
+        """When the visitors came, by the log's clock; nothing where no log was read."""
+        time = self.contexts.time
+        return Moments() if time is None else moments_of(time[state.visit])
 
     def step(self, state: VisitState, control: Array, rng: Generator) -> Outcome[VisitState]:
         """Show one item to every visitor whose page is not full.

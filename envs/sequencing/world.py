@@ -15,6 +15,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from envs.core.moments import Moments
 from envs.core.world import Array, Outcome, StepBuffers
 from envs.sequencing import kernel
 from envs.sequencing.capacity import one_step_gain, within_capacity
@@ -175,6 +176,10 @@ class SequencingWorld:
         observation = np.empty((len(state.step), *shape), np.float32)
         kernel.look_all(self.tables, self.terms, state, observation)
         return observation
+
+    def moments(self, state: SequencingState) -> Moments:
+        """The week of the year; on which of its days a contact goes out is not simulated."""
+        return Moments(week=(self.terms.first_week + state.step) % WEEKS_OF_A_YEAR)
 
     def action_mask(self, state: SequencingState) -> Array:
         """Which actions consent, caps, quiet weeks and capacity allow: `[n, A]` bool."""

@@ -50,7 +50,8 @@ def limits(
     )
     if found.not_simulated:
         typer.echo(
-            f"not priced, since episodes have no ids or days: {', '.join(found.not_simulated)}"
+            "not priced, since these episodes cannot ask about them: "
+            f"{', '.join(found.not_simulated)}"
         )
 
 

@@ -30,27 +30,25 @@ class Entry:
     label: str
     help: str
     of: Literal["amounts", "choices", "both"] = "both"
-    simulated: bool = False
-    """Whether simulated episodes can show what it costs."""
 
 
 ENTRIES = (
     Entry("amounts.floor", "amount", "What it may do", "Lowest amount",
-          "Every amount is at least this, or the amount that means nothing.", "amounts", True),
+          "Every amount is at least this, or the amount that means nothing.", "amounts"),
     Entry("amounts.cap", "amount", "What it may do", "Highest amount",
-          "Every amount is at most this.", "amounts", True),
+          "Every amount is at most this.", "amounts"),
     Entry("amounts.nothing", "amount", "What it may do", "Amount that means nothing",
           "What stands in a decision's place where it is stopped; budgets and lists need it.",
           "amounts"),
     Entry("choices.nothing", "choice", "What it may do", "Choice that means nothing",
           "Leaves everybody alone; whatever stops a decision needs it.", "choices"),
     Entry("choices.closed", "choices", "What it may do", "Closed choices",
-          "Choices that nobody gets: a closed channel, an item out of stock.", "choices", True),
+          "Choices that nobody gets: a closed channel, an item out of stock.", "choices"),
     Entry("amounts.change", "amount", "Against the champion", "Largest change of a decision",
-          "How far an amount may lie from the champion's, in its own unit.", "amounts", True),
+          "How far an amount may lie from the champion's, in its own unit.", "amounts"),
     Entry("amounts.relative_change", "share", "Against the champion",
           "Largest change of a decision, as a share",
-          "The same as a share of the champion's amount: .3 is 30 %.", "amounts", True),
+          "The same as a share of the champion's amount: .3 is 30 %.", "amounts"),
     Entry("amounts.daily_change", "amount", "Against the champion", "Largest change of a day",
           "How far a day's amounts may lie from the champion's, all together.", "amounts"),
     Entry("amounts.daily_relative_change", "share", "Against the champion",
@@ -77,7 +75,7 @@ ENTRIES = (
           "The same for the whole test; another name holds out other units."),
     Entry("support_margin", "share", "Safety", "Room beyond what training saw",
           "Of the range that training saw, how far beyond it the policy decides; beyond, the "
-          "champion does.", "both", True),
+          "champion does."),
 )  # fmt: skip
 """Every setting that a form offers. Caps of several kinds, weeks of the year and lists in files are
 written in the YAML by hand; a form keeps them as they are."""

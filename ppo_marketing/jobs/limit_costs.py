@@ -66,19 +66,27 @@ def limit_costs(parts: Parts, section: GuardrailsSection) -> ShadowPrices:
     if isinstance(space, gymnasium.spaces.Box):
         widest = AmountLimits(floor=float(space.low.min()), cap=float(space.high.max()))
     ceiling = ceiling_of(world, episodes, config.seed, decision.ceiling)
+    limits = section.limits(space, met)
     return shadow_prices(
         world,
         parts.policy,
         parts.start,
-        section.limits(space, met),
+        limits,
         widest=widest,
         value_kpi=decision.value_kpi,
         unit=settings.currency,
         telling=telling_episodes(ceiling, decision.ceiling_kind),
         seed=config.seed,
         rng=np.random.default_rng([config.seed, BOOTSTRAP_STREAM]),
+        units=_units(parts) if limits.suppressed or limits.holdout else None,
         repetitions=config.evaluation.bootstrap,
     )
+
+
+def _units(parts: Parts) -> int | None:
+    """The units of the later part of the log; None where an episode is not one unit's."""
+    logged = parts.calibration.heldout_decisions(parts.settings)
+    return None if logged is None else len(np.unique(logged.unit))
 
 
 def section_text(section: GuardrailsSection) -> str:

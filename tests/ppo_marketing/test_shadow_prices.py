@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
+from envs.core.moments import Moments
 from envs.core.world import Outcome
 from ppo_marketing.guardrails import (
     Always,
@@ -16,10 +17,12 @@ from ppo_marketing.guardrails import (
     ChoiceLimits,
     ContactCap,
     GuardrailLimits,
+    Holdout,
     Quiet,
 )
 from ppo_marketing.lifts import paired_lift
-from ppo_marketing.shadow_prices import LimitPrice, ShadowPrices, not_simulated, shadow_prices
+from ppo_marketing.limit_parts import not_simulated, simulated
+from ppo_marketing.shadow_prices import LimitPrice, ShadowPrices, shadow_prices
 
 WIDEST = AmountLimits(floor=-1.0, cap=1.0)
 
@@ -58,7 +61,18 @@ class Paying:
         return Outcome(after, earned, over, np.zeros_like(over), {"value": earned})
 
 
-def priced(world: Paying, policy: Any, limits: GuardrailLimits) -> ShadowPrices:
+class Dated(Paying):
+    """Its episodes begin at noon and go on at ten in the evening, one weekday each from Monday."""
+
+    def moments(self, state: At) -> Moments:
+        return Moments(
+            weekday=(state.worth - 1).astype(np.int64), hour=np.where(state.step == 0, 12.0, 22.0)
+        )
+
+
+def priced(
+    world: Paying, policy: Any, limits: GuardrailLimits, units: int | None = None
+) -> ShadowPrices:
     return shadow_prices(
         world,  # type: ignore[arg-type] # as much of a world as is played
         policy,
@@ -70,6 +84,7 @@ def priced(world: Paying, policy: Any, limits: GuardrailLimits) -> ShadowPrices:
         telling=np.array([True, True, True, False]),
         seed=1,
         rng=np.random.default_rng(1),
+        units=units,
     )
 
 
@@ -143,17 +158,84 @@ def test_no_limits_cost_nothing_and_have_no_price() -> None:
     assert found.cost.value == found.cost.low == found.cost.high == 0.0
 
 
+def test_quiet_times_cost_what_is_earned_in_them() -> None:
+    # Choice 1 pays the episode's number in both steps: at noon, and at ten in the evening.
+    world = Dated(spaces.Discrete(2), lambda choice: choice.astype(float))
+    quiet = Quiet(hours=(21, 8), weekdays=(1,))
+    limits = GuardrailLimits(choices=ChoiceLimits(choices=2, nothing=0), quiet=quiet)
+    found = priced(world, Always(1), limits)
+    # Mean of 2 x (1, 2, 3); Tuesday's is the second; evenings are half of every day.
+    assert found.unguarded.value == pytest.approx(4)
+    hours, weekdays = of(found, "quiet.hours"), of(found, "quiet.weekdays")
+    assert (hours.allows, weekdays.allows) == ("not from 21 to 8 h", "not on Tue")
+    assert hours.alone.value == pytest.approx(2)
+    assert weekdays.alone.value == pytest.approx(4 / 3)
+    # Beside the other: Tuesday's evening is quiet either way.
+    assert hours.price.value == pytest.approx(4 / 3)
+    assert weekdays.price.value == pytest.approx(2 / 3)
+    assert found.cost.value == pytest.approx(4 - 4 / 3)
+    assert (hours.changed, weekdays.changed) == (4, 2)
+    assert hours.price.low < hours.price.value < hours.price.high, "paired, and episodes differ"
+    assert found.not_simulated == ()
+
+
+def test_a_suppression_list_and_a_holdout_cost_what_their_share_of_units_earns() -> None:
+    world = Paying(spaces.Discrete(3), lambda choice: choice.astype(float))
+    menu = ChoiceLimits(choices=3, nothing=0)
+    everybody = GuardrailLimits(choices=menu, suppressed=frozenset({"ann", "bob"}))
+    found = priced(world, Always(2), everybody, units=2)
+    suppressed = of(found, "suppressed")
+    assert suppressed.allows == "not 2 ids, at most 1 of units"
+    assert suppressed.price.value == found.cost.value == found.unguarded.value == 8
+    few = of(priced(world, Always(2), everybody, units=10**9), "suppressed")
+    assert few.price.value == 0.0
+    held = GuardrailLimits(choices=menu, holdout=Holdout(share=1.0, salt="test"))
+    holdout = of(priced(world, Always(2), held, units=10), "holdout.share")
+    assert holdout.allows == "100% get champion"
+    assert holdout.price.value == pytest.approx(8), "the champion leaves everybody alone"
+
+
+def test_the_listed_units_are_the_same_whatever_else_is_asked_and_as_many_as_said() -> None:
+    class Many(Paying):
+        episodes = 2000
+
+    world = Many(spaces.Discrete(2), lambda choice: choice.astype(float))
+    limits = GuardrailLimits(
+        choices=ChoiceLimits(choices=2, nothing=0),
+        suppressed=frozenset(f"unit {number}" for number in range(100)),
+        holdout=Holdout(share=0.5, salt="test"),
+    )
+    found = shadow_prices(
+        world,  # type: ignore[arg-type]
+        Always(1), Always(0), limits, widest=None, value_kpi="value", unit="EUR",
+        telling=np.ones(2000, bool), seed=1, rng=np.random.default_rng(1), units=1000,
+    )  # fmt: skip
+    listed, held = of(found, "suppressed"), of(found, "holdout.share")
+    share = listed.changed / listed.decisions
+    assert share == pytest.approx(0.1, abs=0.025)
+    assert held.changed / held.decisions == pytest.approx(0.5, abs=0.04)
+    # The two are drawn apart: together they leave .9 x .5.
+    assert 1 - found.changed / found.decisions == pytest.approx(0.9 * 0.5, abs=0.04)
+
+
 def test_what_no_simulated_episode_can_ask_is_named() -> None:
     limits = GuardrailLimits(
         choices=ChoiceLimits(choices=3, nothing=0, closed=(1,)),
         budget=Budget(day=5),
         contact_caps=(ContactCap(contacts=1, days=7),),
-        quiet=Quiet(weekdays=(6,)),
+        quiet=Quiet(weekdays=(6,), weeks=(51,), hours=(21, 8)),
         suppressed=frozenset({"a"}),
     )
-    assert not_simulated(limits) == ("budget", "contact_caps", "quiet", "suppressed")
+    always = ("budget", "contact_caps")
+    calendar = ("quiet.hours", "quiet.weekdays", "quiet.weeks")
+    assert not_simulated(limits, simulated(limits)) == (*always, *calendar, "suppressed")
+    told = Moments(week=np.zeros(1))
+    asked = simulated(limits, told, units=5)
+    assert asked.quiet == Quiet(weeks=(51,))
+    assert not_simulated(limits, asked) == (*always, "quiet.hours", "quiet.weekdays")
     amounts = AmountLimits(floor=0.0, cap=1.0, nothing=0.0, daily_change=1.0)
-    assert not_simulated(GuardrailLimits(amounts=amounts)) == ("amounts.daily_change",)
+    daily = GuardrailLimits(amounts=amounts)
+    assert not_simulated(daily, simulated(daily)) == ("amounts.daily_change",)
 
 
 def test_a_paired_lift_is_certain_where_every_episode_gains_the_same() -> None:
