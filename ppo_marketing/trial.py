@@ -150,7 +150,7 @@ def perform(
     """
     decision, calibration, settings = _loaded(ground)
     resolved = resolved_settings(trial, decision, calibration, settings, ground.training)
-    worlds = _worlds(trial, ground, calibration, settings)
+    worlds = _worlds(trial, ground, decision, calibration, settings)
     score = learning.validation(
         decision,
         worlds.validation,
@@ -216,14 +216,18 @@ class _Worlds(NamedTuple):
     judging: World[Any]
 
 
-def _worlds(trial: Trial, ground: Ground, calibration: Calibration, settings: Any) -> _Worlds:
+def _worlds(
+    trial: Trial, ground: Ground, decision: Decision, calibration: Calibration, settings: Any
+) -> _Worlds:
     """Each seed trains on episodes of its own; all are scored and judged on the same."""
-    training = ground.training
+    training, practised = ground.training, decision.training_settings(settings)
     return _Worlds(
-        calibration.training_world(training.episodes, settings, stream(trial.seed, TRAIN_EPISODES)),
+        calibration.training_world(
+            training.episodes, practised, stream(trial.seed, TRAIN_EPISODES)
+        ),
         calibration.training_world(
             training.validation_episodes,
-            settings,
+            practised,
             stream(ground.seed, VALIDATION_EPISODES),
         ),
         calibration.judging_world(

@@ -21,7 +21,7 @@ from envs.bidding.oracle import solve
 from envs.bidding.rules import PowerPacing, do_nothing, logging_rule, rules
 from envs.bidding.scenario import BiddingScenario
 from envs.bidding.words import words
-from envs.bidding.world import BiddingSettings, BiddingWorld
+from envs.bidding.world import BiddingSettings, BiddingWorld, training_settings
 from envs.core.decision import Decision, Kpi, Ratio, Rule
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ DECISION = Decision(
     load_calibration=BiddingCalibration.load,
     settings_type=BiddingSettings,
     settle=settle,
+    training_settings=training_settings,
     anchored=_anchored,
     # Measured on the shock preset, 600,000 steps: the untrained start 0, these 42 % of the best
     # rule's gap closed; without regret rewards training only got worse (docs/adr/0004).

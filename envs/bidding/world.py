@@ -29,6 +29,7 @@ from envs.core.season import Season
 from envs.core.world import Array, Outcome, StepBuffers
 
 LARGEST_GAIN = 10.0  # tuned gains are about 2; far above, pacing switches between all and nothing
+BUDGET_LEVELS = 9  # of a range: a fifth apart where it spans a factor of four
 HOURS_PER_DAY = 24.0
 WORTH_POINTS = 1024  # grid of the first-price bid: 1 % steps over four decades
 
@@ -38,12 +39,14 @@ class BiddingSettings:
     """What the campaign's owner decides; money in currency.
 
     `tightness` are the budget levels c0 = daily budget / cost of buying everything; several make
-    one policy for several budgets; a `budget` (currency a day) replaces them. `gain` is g and
-    `reach` kappa of MODELLING 2.3.
+    one policy for several budgets; a `budget` (currency a day) replaces them. `budget_range` are
+    the factors on it between which a training episode's budget is drawn, evenly in the log; what is
+    judged has the budget itself. `gain` is g and `reach` kappa of MODELLING 2.3.
     """
 
     tightness: tuple[float, ...] = (0.125,)
     budget: float | None = None
+    budget_range: tuple[float, ...] = (1.0, 1.0)
     auction: Literal["second_price", "first_price"] = "second_price"
     target_cpa: float | None = None
     gain: float = 1.0
@@ -68,6 +71,12 @@ class BiddingSettings:
         ]
         if not self.tightness or any(not 0 < c < np.inf for c in self.tightness):
             problems.append(f"tightness is {self.tightness}: every level must be above 0")
+        low, high = self.budget_range if len(self.budget_range) == 2 else (np.nan, np.nan)
+        if not 0 < low <= 1 <= high < np.inf:
+            problems.append(
+                f"budget_range is {self.budget_range}: it must be two factors, one from above 0 to "
+                "1 and one of 1 or more, such as [0.5, 2]"
+            )
         if not 0 <= self.gain <= LARGEST_GAIN:
             problems.append(f"gain is {self.gain}: it must be in [0, {LARGEST_GAIN:g}]")
         if problems:
@@ -77,6 +86,29 @@ class BiddingSettings:
     def bid_cap(self) -> float:
         """The bid cap in currency per impression."""
         return self.bid_cap_cpm * self.currency_per_price_unit / 1000
+
+    @property
+    def budget_factors(self) -> NDArray[np.float64]:
+        """What an episode's budget may be, x the budget itself: nothing else where it counts."""
+        return np.ones(1)
+
+
+class TrainingSettings(BiddingSettings):
+    """The same campaign while it is practised: with every budget of its range."""
+
+    @property
+    def budget_factors(self) -> NDArray[np.float64]:
+        """`BUDGET_LEVELS` factors, evenly spaced in the log, the budget itself among them."""
+        low, high = self.budget_range
+        span = max(np.log(high) - np.log(low), 1e-12)
+        below = round((BUDGET_LEVELS - 1) * -np.log(low) / span)
+        steps = np.geomspace(low, 1.0, below + 1), np.geomspace(1.0, high, BUDGET_LEVELS - below)
+        return np.unique(np.concatenate(steps))
+
+
+def training_settings(settings: BiddingSettings) -> BiddingSettings:
+    """The settings that training is done under: the same, but for the range of budgets."""
+    return TrainingSettings(**vars(settings))
 
 
 def plan_terms(history: Days, settings: BiddingSettings, shading: Shading | None = None) -> Terms:
@@ -93,6 +125,7 @@ def plan_terms(history: Days, settings: BiddingSettings, shading: Shading | None
     budget = np.array([c * cost_of_all for c in settings.tightness])
     if settings.budget is not None:
         budget = np.array([settings.budget])
+    budget = np.outer(budget, settings.budget_factors).ravel()
     ceilings = [solve(history, float(b), limit) for b in budget]
     duals = [c.lambda_star[np.isfinite(c.lambda_star) & (c.lambda_star > 0)] for c in ceilings]
     if any(len(d) == 0 for d in duals):

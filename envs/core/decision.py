@@ -142,6 +142,8 @@ class Decision:
     settle: Callable[[LogTable, Any], Any]
     # (settings, tuned rules) -> the settings with the agent's action 0 on the best closed-form rule
     anchored: Callable[[Any, Sequence[Rule[Any]]], Any]
+    # settings -> those that training is done under, where it is to meet more than what is judged
+    training_settings: Callable[[Any], Any] = field(default=lambda settings: settings)
     # what this decision's training needs different from PPO's own defaults
     ppo: Mapping[str, Any]
     # this decision's values for sections of a run's configuration, below the user's own:

@@ -9,9 +9,9 @@ from ppo_marketing.explore.explorer import Explorer, explorer_of
 from ppo_marketing.explore.guarded import Held, held
 from ppo_marketing.guardrails.section import GuardrailsSection
 from ppo_marketing.jobs.kept_parts import Parts
+from ppo_marketing.limit_parts import not_simulated, simulated
 from ppo_marketing.pipeline import calibrating
 from ppo_marketing.pipeline.refusals import as_user_error
-from ppo_marketing.shadow_prices import not_simulated
 from ppo_marketing.what_if.stage import EPISODES, Stage, stage_of
 
 
@@ -69,4 +69,4 @@ def held_of_run(parts: Parts, explorer: Explorer, section: GuardrailsSection) ->
     # What training saw is not needed to name the limits.
     everything = section.model_copy(update={"support_margin": None})
     asked_for = everything.limits(explorer.world.action_space)
-    return held(explorer, rail.guardrail, not_simulated(asked_for))
+    return held(explorer, rail.guardrail, not_simulated(asked_for, simulated(asked_for)))

@@ -124,7 +124,8 @@ def scores(lesson: Lesson, policies: list[Agent]) -> list[float]:
     """How policies do on the same fresh episodes of the earlier part: what chooses among seeds."""
     training, seed = lesson.config.training, lesson.config.seed
     episodes = training.validation_episodes
-    world = lesson.calibration.training_world(episodes, lesson.settings, stream(seed, CHOICE))
+    practised = lesson.decision.training_settings(lesson.settings)
+    world = lesson.calibration.training_world(episodes, practised, stream(seed, CHOICE))
     score = learning.validation(lesson.decision, world, episodes, seed, training.constraint)
     return [score(PolicyActor("candidate", policy)) for policy in policies]
 

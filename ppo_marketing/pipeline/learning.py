@@ -153,11 +153,12 @@ def learn_from_calibration(
     **watchers: Any,
 ) -> TrainResult:
     """Train through the calibrated simulator."""
+    practised = decision.training_settings(settings)
     return learn(
         decision,
-        calibration.training_world(training.episodes, settings, stream(seed, TRAIN_EPISODES)),
+        calibration.training_world(training.episodes, practised, stream(seed, TRAIN_EPISODES)),
         calibration.training_world(
-            training.validation_episodes, settings, stream(seed, VALIDATION_EPISODES)
+            training.validation_episodes, practised, stream(seed, VALIDATION_EPISODES)
         ),
         training,
         seed,

@@ -72,7 +72,8 @@ def stage_of(
     """
     of_member = episodes if member_episodes is None else member_episodes
     world = calibration.judging_world(episodes, settings, stream(seed, JUDGING_EPISODES))
-    trained = calibration.training_world(of_member, settings, stream(seed, EARLIER_EPISODES))
+    practised = decision.training_settings(settings)
+    trained = calibration.training_world(of_member, practised, stream(seed, EARLIER_EPISODES))
     itself = PolicyActor(POLICY, policy)
     met = [
         reference_states(one, itself, seed=seed, states=SEEN_STATES).observation
