@@ -7,23 +7,32 @@ with the uncertainty-weighted ensemble; best-of-n, DPO and SFT on the best texts
 generated texts as PPO drew, at the KL that PPO reached. Gold is in deviations of the reference's
 own texts, which lie at 0. With --data also the real preference set.
 
-    python -m benchmarks.content_alignment [--data ../shared/data] [--quick]
+Every seed is kept as soon as it is done, so that the same command goes on where it was stopped; two
+processes may share the work (`--seeds 0 1`, `--seeds 2`), and one more call without `--seeds` sums
+up.
+
+    python -m benchmarks.content_alignment [--data ../shared/data] [--seeds 0 1 2] [--quick]
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.cells import cells_of
+from benchmarks.content_bars import PPO_ENSEMBLE, PPO_SINGLE, TARGET_NATS, judged
+from benchmarks.content_distance import at_equal_kl
 from benchmarks.content_parts import (
-    Contestant,
     estimator_table,
     fitted,
     gold_of,
@@ -31,7 +40,7 @@ from benchmarks.content_parts import (
     real_preferences,
     reference_of,
 )
-from benchmarks.content_rivals import best_of_pool, direct, drawn_pool, on_best
+from benchmarks.content_rivals import DPO, SFT, best_of_pool, direct, drawn_pool, on_best
 from benchmarks.report import write_result
 from ppo_marketing.content import brand_world
 from ppo_marketing.content.alignment import Alignment, start_alignment, step
@@ -43,7 +52,8 @@ from ppo_marketing.content.overoptimisation import gao_fit
 from ppo_marketing.content.score_model import ScoreModel
 from ppo_marketing.ppo.threads import single_threaded
 
-TARGET_NATS = 4.0
+NAME = "content_alignment"
+SEEDS = (0, 1, 2)
 UNCERTAINTY = 0.5  # λ: a variance of 1, as large as that of the scores, costs half a deviation
 
 
@@ -56,7 +66,7 @@ class Sizes:
     members: int = 5
     updates: int = 60
     texts: int = 1024
-    judged: int = 2048
+    judged: int = 8192  # a KL of 4 nats is known to .03, a tenth of what is compared
     width: int = 48
     hard_rule_texts: int = 10_000
 
@@ -86,11 +96,11 @@ class Run:
     training: Alignment
     gold: list[float]
 
-    @property
-    def kl_at_the_end(self) -> float:
-        """The mean of the last quarter's updates, nats a text."""
-        history = self.training.history
-        return float(np.mean([row.kl for row in history[-max(1, len(history) // 4) :]]))
+    def at_the_target(self) -> dict[str, Any]:
+        """The realised KL: the mean of the last quarter's updates, nats a text, and each one's."""
+        every = [row.kl for row in self.training.history]
+        last = every[-max(1, len(every) // 4) :]
+        return {"kl": float(np.mean(last)), "kl_of_updates": every}
 
 
 def trained(
@@ -117,10 +127,28 @@ def trained(
     return Run(run, gold)
 
 
+@dataclass
+class Watch:
+    """Wall and CPU seconds of parts of the work, by name."""
+
+    seconds: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Take the time of a block."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield
+        self.seconds[name] = {
+            "wall": round(time.perf_counter() - wall, 1),
+            "cpu": round(time.process_time() - cpu, 1),
+        }
+
+
 def one_seed(sizes: Sizes, seed: int) -> dict[str, Any]:
-    began = time.perf_counter()
-    language, members, held_out = fitted(sizes, seed)
-    prepared = time.perf_counter() - began
+    """Everything that is measured with one seed."""
+    watch = Watch()
+    with watch.timed("sft_and_rewards"):
+        language, members, held_out = fitted(sizes, seed)
     free = AdaptiveKL(coefficient=0.0)
     # Where trials of single seeds came to rest: .14, .15 and .21. With a horizon of 10,000 texts
     # the price moves by 2 % an update at most, so a start far off would still be on its way.
@@ -128,28 +156,32 @@ def one_seed(sizes: Sizes, seed: int) -> dict[str, Any]:
     config = settings(sizes, held)
     scale = reference_of(language, config, sizes.judged, seed)
 
-    began = time.perf_counter()
-    single = trained(language, members[:1], scale, config, seed)
-    took = time.perf_counter() - began
+    with watch.timed("one_ppo"):
+        single = trained(language, members[:1], scale, config, seed)
     several = trained(language, members, scale, config, seed)
     collapse = trained(language, members[:1], scale, replace(config, kl=free), seed)
 
     # By k1, which is the steadier one far from the reference.
     distances = [max(0.0, row.kl) for row in collapse.training.history]
     fit = gao_fit(np.array(distances), np.array(collapse.gold))
-    reached = single.kl_at_the_end
+    one, many = single.training.language, several.training.language
+    measures = (language, scale, config, seed, sizes.judged)
+    ppo = gold_of(PPO_SINGLE, one, *measures)
     pool = drawn_pool(language, members[0], config, sizes.updates * sizes.texts, seed)
     contestants = [
-        gold_of("PPO, one reward model", single.training.language, language, scale, config, seed),
-        gold_of("PPO, ensemble", several.training.language, language, scale, config, seed),
-        best_of_pool(pool, scale, reached),
-        direct(language, pool, scale, config, reached, sizes.judged, seed),
-        on_best(language, pool, scale, config, reached, sizes.judged, seed),
+        ppo,
+        gold_of(PPO_ENSEMBLE, many, *measures),
+        best_of_pool(pool, scale, ppo.kl),
+        direct(language, pool, scale, config, ppo.kl, sizes.judged, seed),
+        on_best(language, pool, scale, config, ppo.kl, sizes.judged, seed),
     ]
+    hard_rules = hard_rule_violations(one, config, sizes.hard_rule_texts, seed)
+    # Last, since one of the two is moved.
+    at_equal_kl(one, many, language, config, sizes.judged, seed)
     return {
         "reference_gold": {"mean": scale[0], "deviation": scale[1]},
         "reward_models_held_out": held_out,
-        "seconds": {"sft_and_rewards": round(prepared, 1), "one_ppo": round(took, 1)},
+        "seconds": watch.seconds,
         "no_price": {
             "kl": distances,
             "proxy": [row.score for row in collapse.training.history],
@@ -157,70 +189,77 @@ def one_seed(sizes: Sizes, seed: int) -> dict[str, Any]:
             "gao_form": asdict(fit),
         },
         "target": {
-            "single": {"kl": reached, "kl_of_updates": [r.kl for r in single.training.history]},
-            "ensemble": {"kl": several.kl_at_the_end},
+            "single": single.at_the_target(),
+            "ensemble": several.at_the_target(),
         },
-        "at_equal_texts": [asdict(one) for one in contestants],
-        "hard_rules": hard_rule_violations(
-            single.training.language, config, sizes.hard_rule_texts, seed
-        ),
+        "at_equal_texts": [asdict(each) for each in contestants],
+        "single_and_ensemble_at_equal_kl": [
+            asdict(gold_of(PPO_SINGLE, one, *measures)),
+            asdict(gold_of(PPO_ENSEMBLE, many, *measures)),
+        ],
+        "hard_rules": hard_rules,
     }
 
 
-def judged(results: dict[str, Any]) -> dict[str, Any]:
-    """Hold every seed to the bars."""
-    seeds = [result for name, result in results.items() if name.startswith("seed ")]
-    rows = [
-        {one["name"]: Contestant(**one) for one in result["at_equal_texts"]} for result in seeds
-    ]
-    single = [row["PPO, one reward model"].gold for row in rows]
-    ensemble = [row["PPO, ensemble"].gold for row in rows]
-    reached = [result["target"]["single"]["kl"] for result in seeds]
-    fits = [result["no_price"]["gao_form"]["r_squared"] for result in seeds]
-    ends = [(r["no_price"]["proxy"][-1], r["no_price"]["gold"][-1]) for r in seeds]
-    seconds = [sum(result["seconds"].values()) for result in seeds]
-    ahead = sum(many >= one for many, one in zip(ensemble, single, strict=True))
-    return {
-        "collapse: proxy up, gold down": all(proxy > 0 > gold for proxy, gold in ends),
-        "gao form, R² at least .95": (min(fits), min(fits) >= 0.95),
-        "KL within 5 % of its target": (
-            reached,
-            all(abs(kl / TARGET_NATS - 1) <= 0.05 for kl in reached),
-        ),
-        "final gold above .6 on every seed": (single, min(single) > 0.6),
-        "ensemble at least as good on 2 of 3 seeds": (ahead, ahead >= 2 * len(seeds) / 3),
-        "KLs of the contestants within .2 nats": {
-            name: [round(row[name].kl - kl, 2) for row, kl in zip(rows, reached, strict=True)]
-            for name in rows[0]
-        },
-        "seconds, below 240": (max(seconds), max(seconds) < 240),
-        "no hard rule broken": all(r["hard_rules"]["violations"] == 0 for r in seeds),
-    }
+SOURCES = (
+    "ppo_marketing/content",
+    "ppo_marketing/ppo",
+    *(f"benchmarks/content_{part}.py" for part in ("alignment", "distance", "parts", "rivals")),
+)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), choices=SEEDS)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, nothing is written")
     parser.add_argument("--data", type=Path, help="the folder of real logs")
-    arguments = parser.parse_args()
-    sizes = QUICK if arguments.quick else Sizes()
+    parser.add_argument("--again", action="store_true", help="measure anew what is kept")
+    options = parser.parse_args()
+    sizes = QUICK if options.quick else Sizes()
+    cells = cells_of(NAME, SOURCES, again=options.again)
+    config = {
+        "sizes": asdict(sizes),
+        "target_nats": TARGET_NATS,
+        "dpo": asdict(DPO),
+        "sft": asdict(SFT),
+    }
+
+    def keeping(name: str, settings: dict[str, Any], work: Callable[[], Any]) -> Any:
+        return work() if options.quick else cells.measured(name, settings, work)
+
+    def summed_up() -> dict[str, Any]:
+        found = {f"seed {n}": cells.kept(f"seed {n}", config) for n in SEEDS}
+        return {name: value for name, value in found.items() if value is not None}
+
     results: dict[str, Any] = {"kl_estimators": estimator_table()}
     with single_threaded():
-        for seed in range(arguments.seeds):
-            results[f"seed {seed}"] = one_seed(sizes, seed)
-            for one in results[f"seed {seed}"]["at_equal_texts"]:
-                print(seed, {k: v if isinstance(v, str) else round(v, 3) for k, v in one.items()})
-        if arguments.data is not None:
-            file = arguments.data / "hh_rlhf_harmless_test" / "test.jsonl.gz"
-            results["real_preferences"] = real_preferences(file, quick=arguments.quick)
-            print(results["real_preferences"])
-    results["bars"] = judged(results)
-    for bar, found in results["bars"].items():
-        print(f"{bar}: {found}")
-    if not arguments.quick:
-        config = {"sizes": asdict(sizes), "seeds": arguments.seeds, "target_nats": TARGET_NATS}
-        write_result("content_alignment", config, results)
+        real = None if options.quick else cells.kept("real preferences", {})
+        if options.data is not None:
+            file = options.data / "hh_rlhf_harmless_test" / "test.jsonl.gz"
+            work = partial(real_preferences, file, quick=options.quick)
+            real = keeping("real preferences", {}, work)
+        if real is not None:
+            results["real_preferences"] = real
+            print(real)
+        for seed in options.seeds:
+            found = keeping(f"seed {seed}", config, partial(one_seed, sizes, seed))
+            told(seed, found)
+            results |= {f"seed {seed}": found} if options.quick else summed_up()
+            results["bars"] = judged(results)
+            if not options.quick:
+                write_result(NAME, config, results)
+    for bar, value in results["bars"].items():
+        print(f"{bar}: {value}")
+
+
+def told(seed: int, found: dict[str, Any]) -> None:
+    """Print a seed's contestants."""
+    for one in (*found["at_equal_texts"], *found["single_and_ensemble_at_equal_kl"]):
+        print(seed, {k: round(v, 3) if isinstance(v, float) else v for k, v in one.items()})
+    print(seed, found["seconds"])
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

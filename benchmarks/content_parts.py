@@ -56,6 +56,8 @@ class Contestant:
     gold: float
     standard_error: float
     texts_generated: int | None = None
+    kl_standard_error: float = 0.0  # of a measured KL; best-of-n's is a formula
+    reached: bool = True  # the KL that it was to be compared at
 
 
 def fitted(sizes: Sized, seed: int) -> tuple[LanguageModel, list[ScoreModel], dict[str, Any]]:
@@ -131,7 +133,9 @@ def gold_of(
     scale: tuple[float, float],
     config: AlignmentConfig,
     seed: int,
-    n: int = 2048,
+    n: int,
+    *,
+    reached: bool = True,
 ) -> Contestant:
     """Measure a model on fresh texts: its gold and its KL to the reference."""
     rng = np.random.default_rng([seed, 4])
@@ -140,10 +144,11 @@ def gold_of(
     gold = (brand_world.golds(aligned.texts(rows), prompts) - scale[0]) / scale[1]
     policy, _ = measured(aligned.model, rows)
     anchor, _ = measured(reference.model, rows)
-    kl = float(k1((anchor - policy)[rows.valid]).sum() / n)
+    kl = k1(anchor - policy).sum(dim=1).double().numpy()
+    root = math.sqrt(n)
     return Contestant(
-        name, kl, float(gold.mean()), float(gold.std() / math.sqrt(n)),
-        config.updates * config.texts,
+        name, float(kl.mean()), float(gold.mean()), float(gold.std() / root),
+        config.updates * config.texts, float(kl.std() / root), reached,
     )  # fmt: skip
 
 

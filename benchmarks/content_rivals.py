@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.content_distance import kl_of_texts, stop_between, weights_of
 from benchmarks.content_parts import Contestant, gold_of
 from ppo_marketing.content import brand_world
 from ppo_marketing.content.alignment_config import AlignmentConfig
@@ -19,7 +20,6 @@ from ppo_marketing.content.best_of_n import best_of_n, n_of_kl
 from ppo_marketing.content.drawing import draw
 from ppo_marketing.content.fitting import Fit, FitSettings
 from ppo_marketing.content.kl import best_of_n_kl
-from ppo_marketing.content.language import measured
 from ppo_marketing.content.models import LanguageModel
 from ppo_marketing.content.objectives import direct_preference, next_token
 from ppo_marketing.content.score_model import ScoreModel
@@ -27,6 +27,18 @@ from ppo_marketing.content.tokens import Sequences
 
 CHUNK = 1024
 """Rows between two looks at the KL."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a rival learns, and how often it may see its texts before it gives up."""
+
+    learning_rate: float
+    passes: int
+
+
+DPO = Pace(learning_rate=2e-4, passes=6)
+SFT = Pace(learning_rate=5e-4, passes=60)
 
 
 @dataclass(frozen=True)
@@ -97,8 +109,8 @@ def direct(
         )
         return direct_preference(own.model, language.model, chosen, rejected, beta=0.1)
 
-    until(own, language, objective, len(even), 2e-4, kl, config, seed, passes=6)
-    return gold_of("DPO", own, language, scale, config, seed, judged)
+    reached = until(own, language, objective, len(even), DPO, kl, config, judged, seed)
+    return gold_of("DPO", own, language, scale, config, seed, judged, reached=reached)
 
 
 def on_best(
@@ -118,8 +130,8 @@ def on_best(
     def objective(chunk: np.ndarray[Any, Any]) -> Callable[[Tensor], Tensor]:
         return next_token(own.model, pool.rows.take(torch.from_numpy(order[chunk])))
 
-    until(own, language, objective, len(places), 5e-4, kl, config, seed, passes=60)
-    return gold_of("SFT on the best", own, language, scale, config, seed, judged)
+    reached = until(own, language, objective, len(places), SFT, kl, config, judged, seed)
+    return gold_of("SFT on the best", own, language, scale, config, seed, judged, reached=reached)
 
 
 def until(
@@ -127,38 +139,30 @@ def until(
     reference: LanguageModel,
     objective: Callable[[np.ndarray[Any, Any]], Callable[[Tensor], Tensor]],
     rows: int,
-    learning_rate: float,
+    pace: Pace,
     kl: float,
     config: AlignmentConfig,
+    texts: int,
     seed: int,
-    *,
-    passes: int,
-) -> None:
-    """Fit chunk by chunk until the KL is reached; of the two around it the nearer is kept."""
+) -> bool:
+    """Fit chunk by chunk until the KL is met, on the line between the two looks around it.
+
+    Return whether it was; where the passes did not lead so far, the last model stays.
+    """
     size = min(CHUNK, rows)
-    chunks = max(1, passes * rows // size)
+    chunks = max(1, pace.passes * rows // size)
     fit = Fit(
         list(own.model.parameters()), size,
         # A rate that hardly falls: where to stop is the KL's to say.
-        FitSettings(epochs=10 * chunks, batch=min(64, size), learning_rate=learning_rate),
+        FitSettings(epochs=10 * chunks, batch=min(64, size), learning_rate=pace.learning_rate),
         np.random.default_rng([seed, 9]),
     )  # fmt: skip
-    before, reached = fit.state(), 0.0
     for chunk in range(chunks):
+        before = weights_of(own.model)
         fit.epoch(objective(np.arange(chunk * size, (chunk + 1) * size) % rows))
-        now = _distance(own, reference, config, seed)
-        if now >= kl:
-            if kl - reached < now - kl:
-                fit.load(before)
-            return
-        before, reached = fit.state(), now
-
-
-def _distance(
-    own: LanguageModel, reference: LanguageModel, config: AlignmentConfig, seed: int
-) -> float:
-    rng = np.random.default_rng([seed, 10])
-    rows = draw(own, own.model, brand_world.prompts(512, rng), config, rng)
-    policy, _ = measured(own.model, rows)
-    anchor, _ = measured(reference.model, rows)
-    return float((policy - anchor).sum(dim=1).mean())
+        rng = np.random.default_rng([seed, 10])
+        if kl_of_texts(own, reference, config, texts, rng) >= kl:
+            after = weights_of(own.model)
+            stop_between(own, reference, before, after, kl, config, texts, seed)
+            return True
+    return False
