@@ -40,7 +40,7 @@ from benchmarks.content_parts import (
     real_preferences,
     reference_of,
 )
-from benchmarks.content_rivals import DPO, SFT, best_of_pool, direct, drawn_pool, on_best
+from benchmarks.content_rivals import DPO, DPO_BETA, SFT, best_of_pool, direct, drawn_pool, on_best
 from benchmarks.report import write_result
 from ppo_marketing.content import brand_world
 from ppo_marketing.content.alignment import Alignment, start_alignment, step
@@ -222,7 +222,7 @@ def main() -> None:
     config = {
         "sizes": asdict(sizes),
         "target_nats": TARGET_NATS,
-        "dpo": asdict(DPO),
+        "dpo": {**asdict(DPO), "beta": DPO_BETA},
         "sft": asdict(SFT),
     }
 
