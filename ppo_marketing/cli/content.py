@@ -19,7 +19,15 @@ from ppo_marketing.cli.content_options import (
     Rules,
     Seed,
 )
-from ppo_marketing.cli.content_texts import compare, gate, generate, rate, regress
+from ppo_marketing.cli.content_releases import (
+    approve,
+    champion,
+    export,
+    promote,
+    reject,
+    rollback,
+)
+from ppo_marketing.cli.content_texts import compare, gate, generate, pairs, rate, regress
 from ppo_marketing.cli.options import Json
 from ppo_marketing.cli.show import reporter, show
 from ppo_marketing.errors import UserError
@@ -134,16 +142,20 @@ def ppo(
     json: Json = False,
 ) -> None:
     """Align a model with PPO to reward models and rules, held near where it started."""
+    from ppo_marketing.config import project_folder
     from ppo_marketing.content.stages.align import ppo as align
+    from ppo_marketing.jobs.content import live_curves
 
     config = _alignment(
         config_file, {"updates": updates}, {"target_kl": target_kl, "coefficient": beta}
     )
-    found = align(
-        model, prompts, output, config,
-        rules=rules, models=reward, how=_combination(reward, combine, penalty, members),
-        held_out=held_out, patience=patience, seed=seed, reporter=reporter(),
-    )  # fmt: skip
+    how = _combination(reward, combine, penalty, members)
+    with live_curves(output, project_folder(), reporter()) as on_update:
+        found = align(
+            model, prompts, output, config,
+            rules=rules, models=reward, how=how, held_out=held_out, patience=patience, seed=seed,
+            reporter=reporter(), on_update=on_update,
+        )  # fmt: skip
     _finished(json, output, found, _ppo_text(found, output))
 
 
@@ -238,5 +250,7 @@ def _ppo_text(found: dict[str, Any], output: Path) -> str:
     return "\n".join(lines)
 
 
-for command in (generate, compare, gate, regress, rate):
+for command in (generate, compare, gate, regress, rate, pairs):
     app.command()(command)
+for release in (approve, reject, promote, rollback, champion, export):
+    app.command()(release)

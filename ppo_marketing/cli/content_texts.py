@@ -18,7 +18,7 @@ from ppo_marketing.cli.content_options import (
     Temperature,
 )
 from ppo_marketing.cli.options import Json
-from ppo_marketing.cli.show import print_table, show
+from ppo_marketing.cli.show import print_table, reporter, show
 
 if TYPE_CHECKING:
     from ppo_marketing.content.alignment_config import AlignmentConfig
@@ -104,6 +104,16 @@ def gate(
     reward: RewardModels = None,
     most_nats: Annotated[float, typer.Option(help="How far from the reference it may be.")] = 10.0,
     texts: Annotated[int, typer.Option(min=2, help="Texts to judge by.")] = 1024,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A folder to keep it in, so that it may be released."),
+    ] = None,
+    four_eyes: Annotated[
+        bool, typer.Option(help="Kept with it: two people must agree before it is released.")
+    ] = False,
+    approvers: Annotated[
+        list[str] | None, typer.Option(help="Kept with it: who may approve; may be repeated.")
+    ] = None,
     most_tokens: MostTokens = 24,
     temperature: Temperature = 1.0,
     seed: Seed = 0,
@@ -111,15 +121,30 @@ def gate(
 ) -> None:
     """Hold an aligned model to its rules, its reference and its distance; exit 4 if it fails.
 
+    With --output the model is sealed there with its rules and its verdict, for `content promote`.
+
     --reward should name reward models of pairs that the model was not aligned with.
     """
     from ppo_marketing.content.stages.checks import gate as judged
     from ppo_marketing.errors import GateNotPassed
 
-    verdict = judged(
-        reference, model, prompts, rules=rules, reward=reward, texts=texts, most_nats=most_nats,
-        config=_drawing(most_tokens, temperature), seed=seed,
-    )  # fmt: skip
+    config = _drawing(most_tokens, temperature)
+    if output is None:
+        verdict = judged(
+            reference, model, prompts, rules=rules, reward=reward, texts=texts,
+            most_nats=most_nats, config=config, seed=seed,
+        )  # fmt: skip
+    else:
+        from ppo_marketing.config import project_folder
+        from ppo_marketing.jobs.content_judging import Candidate, judge_into
+        from ppo_marketing.releases import ReleaseRules
+
+        candidate = Candidate(
+            reference=reference, model=model, prompts=prompts, rules=rules, reward=reward,
+            texts=texts, most_nats=most_nats, config=config, seed=seed,
+            release=ReleaseRules(four_eyes=four_eyes, approvers=tuple(approvers or ())),
+        )  # fmt: skip
+        verdict = judge_into(candidate, output, project_folder(), reporter()).verdict
     lines = [
         f"{'passed' if test.passed else 'FAILED'}  {test.name}: {test.said}"
         for test in verdict.tests
@@ -197,6 +222,24 @@ def rate(
         f"{found['rated_now']} rated now, {found['rated']} in all, of {found['pairs']} pairs; "
         f"they are in {output}",
     )
+
+
+def pairs(
+    model: ModelFolder,
+    prompts: Prompts,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .jsonl of pairs to rate.")],
+    per_prompt: Annotated[int, typer.Option(min=1, help="Pairs of each prompt.")] = 1,
+    most_tokens: MostTokens = 24,
+    temperature: Temperature = 1.0,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Write pairs of a model's texts for people to choose between, here or in the app."""
+    from ppo_marketing.content.stages.texts import write_pairs
+
+    config = _drawing(most_tokens, temperature)
+    count = write_pairs(model, prompts, output, per_prompt=per_prompt, config=config, seed=seed)
+    show(json, {"pairs": count, "file": str(output)}, f"{count:,} pairs to rate in {output}")
 
 
 def _drawing(most_tokens: int, temperature: float) -> AlignmentConfig:

@@ -38,7 +38,7 @@ def approve(
     from ppo_marketing.jobs import releasing
 
     desk = _desk(_decision_of(run), config_file)
-    _show_released(
+    show_released(
         releasing.approve(run, desk, approver=approver, reason=reason or ""), json, "approved"
     )
 
@@ -54,7 +54,7 @@ def reject(
     from ppo_marketing.jobs import reviewing
 
     desk = _desk(_decision_of(run), config_file)
-    _show_released(reviewing.reject(run, desk, approver=approver, reason=reason), json, "rejected")
+    show_released(reviewing.reject(run, desk, approver=approver, reason=reason), json, "rejected")
 
 
 def promote(
@@ -82,7 +82,7 @@ def promote(
     asked = override is not None or expires is not None
     given = override_from(override, approver, expires, desk.now) if asked else None
     done = releasing.promote(run, desk, approver=approver, override=given, reason=reason or "")
-    _show_released(done, json, "promoted")
+    show_released(done, json, "promoted")
 
 
 def rollback(
@@ -97,7 +97,7 @@ def rollback(
     from ppo_marketing.jobs.logs import decision_named
 
     desk = _desk(decision_named(decision).name, config_file)
-    _show_released(
+    show_released(
         releasing.rollback(decision, desk, approver=approver, reason=reason), json, "rolled back"
     )
 
@@ -119,12 +119,12 @@ def champion(
     desk = _desk(decision_named(decision).name, config_file)
     if restore:
         done = released.restore(decision, desk, approver=approver, reason=reason)
-        _show_released(done, json, "restored")
+        show_released(done, json, "restored")
         return
     if approver is not None or reason is not None:
         raise UserError("--approver and --reason go with --restore: add it, or leave them out")
     found = released.champion_of(decision, desk)
-    values, text = _champion(found, desk)
+    values, text = champion_text(found, desk)
     show(json, values, text)
 
 
@@ -187,7 +187,7 @@ def mend(approver: Approver = None, reason: Why = None, json: Json = False) -> N
     from ppo_marketing.jobs import released
 
     done = released.mend(_desk_of(_project()), approver=approver, reason=reason)
-    _show_released(done, json, "mended")
+    show_released(done, json, "mended")
 
 
 def _decision_of(run: Path) -> str:
@@ -217,7 +217,8 @@ def _version(number: int | None) -> str:
     return "none" if number is None else f"version {number}"
 
 
-def _show_released(done: Released, json: bool, what: str) -> None:
+def show_released(done: Released, json: bool, what: str) -> None:
+    """Print what was recorded, or that it had been before."""
     from ppo_marketing.jobs.release_book import as_values
 
     line = done.line
@@ -230,7 +231,8 @@ def _show_released(done: Released, json: bool, what: str) -> None:
     )
 
 
-def _champion(found: Champion, desk: Desk) -> tuple[dict[str, Any], str]:
+def champion_text(found: Champion, desk: Desk) -> tuple[dict[str, Any], str]:
+    """Who is champion, as values and as text."""
     from ppo_marketing.jobs.release_book import as_values
     from ppo_marketing.releases import force_text, in_force
     from ppo_marketing.tracking.registry import model_name

@@ -97,6 +97,27 @@ def preference_accuracy(
     )
 
 
+@dataclass(frozen=True)
+class CalibrationBin:
+    """Pairs about which the model was equally sure: what it said, and how often it was right."""
+
+    pairs: int
+    said: float  # mean probability, in [.5, 1]
+    right: float  # share; ties count half
+
+
+def calibration_bins(margin: Array, bins: int = CALIBRATION_BINS) -> tuple[CalibrationBin, ...]:
+    """Return the bins of `calibration_error`, the least sure first; margins chosen - rejected."""
+    order = np.argsort(np.abs(margin), kind="stable")
+    confidence = 1.0 / (1.0 + np.exp(-np.abs(margin[order])))
+    right = np.where(margin[order] == 0, 0.5, margin[order] > 0)
+    return tuple(
+        CalibrationBin(len(part), float(confidence[part].mean()), float(right[part].mean()))
+        for part in np.array_split(np.arange(len(margin)), bins)
+        if len(part)
+    )
+
+
 def calibration_error(margin: Array, bins: int = CALIBRATION_BINS) -> float:
     """Return Σ_b n_b / n |share right in b - mean probability in b|, margins chosen - rejected.
 
@@ -105,12 +126,5 @@ def calibration_error(margin: Array, bins: int = CALIBRATION_BINS) -> float:
 
     Source: Naeini et al. 2015 (ECE), with bins of equal mass.
     """
-    order = np.argsort(np.abs(margin), kind="stable")
-    confidence = 1.0 / (1.0 + np.exp(-np.abs(margin[order])))
-    right = np.where(margin[order] == 0, 0.5, margin[order] > 0)
-    gaps = [
-        len(part) * abs(float(right[part].mean() - confidence[part].mean()))
-        for part in np.array_split(np.arange(len(margin)), bins)
-        if len(part)
-    ]
-    return sum(gaps) / len(margin)
+    found = calibration_bins(margin, bins)
+    return sum(one.pairs * abs(one.right - one.said) for one in found) / len(margin)

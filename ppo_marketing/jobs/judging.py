@@ -126,7 +126,7 @@ def evaluate(
         policy=policy_folder, data_sha256=calibration.data_sha256, release=config.release,
     )  # fmt: skip
     run.metrics(_headline(judgement), config.training.total_steps)
-    for name, said in verdict_tags(verdict).items():
+    for name, said in verdict_tags(verdict.passed, verdict.reasons).items():
         run.tag(name, said)
     page = report.markdown(
         decision,

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ppo_marketing.access import Permission
 from ppo_marketing.approvals import require_not_rejected, require_unchanged
 from ppo_marketing.audit_trail import Action, Line
 from ppo_marketing.errors import GateNotPassed, Refused, UserError
-from ppo_marketing.gate import Verdict, advice, sentence
 from ppo_marketing.jobs.admission import admit, answering
+from ppo_marketing.jobs.releasable import Releasable, releasable
 from ppo_marketing.jobs.release_book import HEAD, Book, Desk, opened, what_stands
-from ppo_marketing.jobs.verdicts import Audited, kept_verdict, verdict_tags
 from ppo_marketing.releases import (
     Override,
     Standing,
@@ -54,48 +52,46 @@ def approve(
     """`approve`: record that a person agrees to the release of this very policy.
 
     It becomes the challenger. `seen` is the `last_act` that the person was shown. Raises Refused
-    where `approver` is not among those who may or somebody acted since, and as `kept_verdict`.
+    where `approver` is not among those who may or somebody acted since, and as `releasable`.
     """
-    audited = kept_verdict(run_folder)
-    asked = f"approve {audited.policy_sha256[:12]}"
-    admit(desk, Permission.APPROVE, decision=audited.decision, asked=asked)
-    name = answering(desk, approver, decision=audited.decision, asked=asked, comment=reason)
-    audited.release.stricter(desk.rules).require_may_approve(name)
-    verdict = audited.verdict
+    judged = releasable(run_folder)
+    asked = f"approve {judged.policy_sha256[:12]}"
+    admit(desk, Permission.APPROVE, decision=judged.decision, asked=asked)
+    name = answering(desk, approver, decision=judged.decision, asked=asked, comment=reason)
+    judged.release.stricter(desk.rules).require_may_approve(name)
     with opened(desk) as book:
-        require_unchanged(book.lines, audited.decision, seen)
-        before = book.standing(audited.decision)
-        version = _registered(book, audited, verdict)
+        require_unchanged(book.lines, judged.decision, seen)
+        before = book.standing(judged.decision)
+        version = _registered(book, judged)
         if before is None or before.champion.to_version != version.number:
-            book.registry.set_challenger(audited.decision, version.number)
+            book.registry.set_challenger(judged.decision, version.number)
         line = book.record(
             desk.entry(
                 Action.APPROVE,
                 approver=name,
-                reason=reason.strip() or sentence(verdict),
+                reason=reason.strip() or judged.sentence,
                 to_version=version.number,
-                **evidence_of(audited, verdict),
+                **judged.evidence(),
             )
         )
-        book.registry.tag(audited.decision, version.number, {HEAD: book.head})
-        refused = "" if verdict.passed else "its verdict did not pass: promote takes an override"
+        book.registry.tag(judged.decision, version.number, {HEAD: book.head})
+        refused = "" if judged.passed else "its verdict did not pass: promote takes an override"
         return Released(line, book.head, notes=(refused,) if refused else ())
 
 
 def propose(run_folder: Path, desk: Desk) -> int:
     """Let the alias `challenger` name a judged policy, and return its version.
 
-    Nothing is released by it, so nothing is recorded. Raises as `kept_verdict`; GateNotPassed where
+    Nothing is released by it, so nothing is recorded. Raises as `releasable`; GateNotPassed where
     its verdict did not pass.
     """
-    audited = kept_verdict(run_folder)
-    verdict = audited.verdict
-    _require_passed_or(None, verdict)
+    judged = releasable(run_folder)
+    _require_passed_or(None, judged)
     with opened(desk) as book:
-        before = book.standing(audited.decision)
-        version = _registered(book, audited, verdict)
+        before = book.standing(judged.decision)
+        version = _registered(book, judged)
         if before is None or before.champion.to_version != version.number:
-            book.registry.set_challenger(audited.decision, version.number)
+            book.registry.set_challenger(judged.decision, version.number)
         return version.number
 
 
@@ -121,35 +117,35 @@ def promote(
         IntegrityError: verdict, policy, stored model or audit trail is not what was written.
         AlreadyRunning: another job releases something.
     """
-    audited = kept_verdict(run_folder)
-    verdict, decision = audited.verdict, audited.decision
-    asked = f"promote {audited.policy_sha256[:12]}"
+    judged = releasable(run_folder)
+    decision = judged.decision
+    asked = f"promote {judged.policy_sha256[:12]}"
     admit(desk, Permission.APPROVE, decision=decision, asked=asked)
-    _require_passed_or(override, verdict)
+    _require_passed_or(override, judged)
     name = answering(desk, approver, decision=decision, asked=asked, comment=reason)
-    rules = audited.release.stricter(desk.rules)
+    rules = judged.release.stricter(desk.rules)
     if override is not None:
         answering(desk, override.approver, decision=decision, asked=asked)
         rules.require_may_approve(override.approver)
     with opened(desk) as book:
         require_unchanged(book.lines, decision, seen)
         before = book.standing(decision)
-        if before is not None and same_release(before.champion, audited.policy_sha256, override):
+        if before is not None and same_release(before.champion, judged.policy_sha256, override):
             return _again(book, before)
-        require_not_rejected(book.lines, decision, audited.policy_sha256)
-        require_approval(book.lines, decision, audited.policy_sha256, name, rules, desk.now)
-        version = _registered(book, audited, verdict)
+        require_not_rejected(book.lines, decision, judged.policy_sha256)
+        require_approval(book.lines, decision, judged.policy_sha256, name, rules, desk.now)
+        version = _registered(book, judged)
         book.registry.require_untouched(version)
         notes = _moved(book, before)
         line = book.record(
             desk.entry(
                 Action.PROMOTE if override is None else Action.OVERRIDE,
                 approver=name,
-                reason=override.reason if override else reason.strip() or sentence(verdict),
+                reason=override.reason if override else reason.strip() or judged.sentence,
                 expires=None if override is None else override.expires.isoformat(),
                 from_version=None if before is None else before.champion.to_version,
                 to_version=version.number,
-                **evidence_of(audited, verdict),
+                **judged.evidence(),
             )
         )
         book.finish(decision)
@@ -208,44 +204,30 @@ def rollback(
         return Released(line, book.head, notes=notes)
 
 
-def _require_passed_or(override: Override | None, verdict: Verdict) -> None:
-    if verdict.passed and override is not None:
+def _require_passed_or(override: Override | None, judged: Releasable) -> None:
+    if judged.passed and override is not None:
         raise UserError(
             "the gate is passed: there is nothing to override. Leave --override and --expires out"
         )
-    if not verdict.passed and override is None:
-        listed = "".join(f"\n  {line}" for line in advice(verdict.findings))
+    if not judged.passed and override is None:
+        listed = "".join(f"\n  {line}" for line in judged.advice)
         raise GateNotPassed(
-            f"{sentence(verdict)} Nothing was released.{listed}\nWhoever answers for releasing it "
+            f"{judged.sentence} Nothing was released.{listed}\nWhoever answers for releasing it "
             "all the same says so by name, for a time: --override REASON --approver NAME "
             "--expires YYYY-MM-DD; the record keeps all three"
         )
 
 
-def _registered(book: Book, audited: Audited, verdict: Verdict) -> Version:
-    policy = book.registry.logged_policy(audited.decision, audited.policy)
+def _registered(book: Book, judged: Releasable) -> Version:
+    policy = book.registry.logged_policy(judged.decision, judged.policy)
     run = policy.run_tags
     tags = {
         "git.commit": run.get("mlflow.source.git.commit", "unknown"),
         "git.dirty": run.get("mlflow.source.git.dirty", "unknown"),
         "config.sha256": run.get("config.sha256", "unknown"),
-        "data.sha256": audited.data_sha256,
-        "verdict.sha256": audited.sha256,
-        **verdict_tags(verdict),
+        **judged.tags(),
     }
-    return book.registry.register(audited.decision, policy, audited.policy_sha256, tags)
-
-
-def evidence_of(audited: Audited, verdict: Verdict) -> dict[str, Any]:
-    """What a line says of the policy that was judged."""
-    return {
-        "decision": audited.decision,
-        "policy_sha256": audited.policy_sha256,
-        "data_sha256": audited.data_sha256,
-        "verdict_sha256": audited.sha256,
-        "verdict": "passed" if verdict.passed else "refused",
-        "reasons": tuple(sorted(str(reason) for reason in verdict.reasons)),
-    }
+    return book.registry.register(judged.decision, policy, judged.policy_sha256, tags)
 
 
 def _again(book: Book, before: Standing) -> Released:

@@ -9,9 +9,9 @@ from ppo_marketing.approvals import require_unchanged
 from ppo_marketing.audit_trail import Action
 from ppo_marketing.errors import UserError
 from ppo_marketing.jobs.admission import admit, answering
+from ppo_marketing.jobs.releasable import releasable
 from ppo_marketing.jobs.release_book import HEAD, Desk, opened
-from ppo_marketing.jobs.releasing import Released, evidence_of
-from ppo_marketing.jobs.verdicts import kept_verdict
+from ppo_marketing.jobs.releasing import Released
 from ppo_marketing.tracking.registry import CHALLENGER, POLICY_TAG
 
 
@@ -33,16 +33,16 @@ def reject(
         UserError: the policy is the champion, which only `rollback` takes back; no reason is given.
         IntegrityError, AlreadyRunning: as `promote`.
     """
-    audited = kept_verdict(run_folder)
-    decision, asked = audited.decision, f"reject {audited.policy_sha256[:12]}"
+    judged = releasable(run_folder)
+    decision, asked = judged.decision, f"reject {judged.policy_sha256[:12]}"
     admit(desk, Permission.APPROVE, decision=decision, asked=asked)
     name = answering(desk, approver, decision=decision, asked=asked, reason=reason)
     assert reason is not None
-    audited.release.stricter(desk.rules).require_may_approve(name)
+    judged.release.stricter(desk.rules).require_may_approve(name)
     with opened(desk) as book:
         require_unchanged(book.lines, decision, seen)
         before = book.standing(decision)
-        if before is not None and before.champion.policy_sha256 == audited.policy_sha256:
+        if before is not None and before.champion.policy_sha256 == judged.policy_sha256:
             raise UserError(
                 f"this policy is the champion of {decision}: rollback takes it back, reject does "
                 "not"
@@ -51,7 +51,7 @@ def reject(
             (
                 version
                 for version in book.registry.history(decision)
-                if version.tags.get(POLICY_TAG) == audited.policy_sha256
+                if version.tags.get(POLICY_TAG) == judged.policy_sha256
             ),
             None,
         )
@@ -61,7 +61,7 @@ def reject(
                 approver=name,
                 reason=reason.strip(),
                 to_version=None if version is None else version.number,
-                **evidence_of(audited, audited.verdict),
+                **judged.evidence(),
             )
         )
         if version is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -118,10 +119,10 @@ def require_passed(verdict: Verdict) -> None:
         raise GateNotPassed(sentence(verdict))
 
 
-def verdict_tags(verdict: Verdict) -> dict[str, str]:
+def verdict_tags(passed: bool, reasons: Iterable[str]) -> dict[str, str]:
     """How a run's record is marked with its verdict."""
-    said = "passed" if verdict.passed else "refused"
-    return {"gate.verdict": said, "gate.reasons": ", ".join(sorted(verdict.reasons)) or "none"}
+    said = "passed" if passed else "refused"
+    return {"gate.verdict": said, "gate.reasons": ", ".join(sorted(reasons)) or "none"}
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -32,6 +32,15 @@ def model_name(decision: str) -> str:
     return f"{PREFIX}{decision}"
 
 
+def named_files(record: Mapping[str, Any]) -> dict[str, str]:
+    """The files that a `policy.json` answers for, with their SHA-256: its weights, or all it names.
+
+    A network of the core is one file of weights, whose hash is `sha256`; a bundle of a language
+    model lists every file under `files`.
+    """
+    return dict(record["files"]) if "files" in record else {"policy.safetensors": record["sha256"]}
+
+
 class LoggedPolicy(NamedTuple):
     """A policy that a run logged: where it lies, and the tags of its run."""
 
@@ -224,12 +233,11 @@ class Registry:
         def sound() -> bool:
             try:
                 policy = content("policy.json")
-                weights = content("policy.safetensors")
-                named = json.loads(policy)["sha256"]
+                named = named_files(json.loads(policy))
+                whole = all(hashlib.sha256(content(n)).hexdigest() == named[n] for n in named)
             except (MlflowException, OSError, ValueError, KeyError, TypeError):
                 return False
-            same = hashlib.sha256(policy).hexdigest() == policy_sha256
-            return same and hashlib.sha256(weights).hexdigest() == named
+            return whole and hashlib.sha256(policy).hexdigest() == policy_sha256
 
         if not self._ask(sound):
             raise IntegrityError(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
 
 import numpy.typing as npt
 
 from ppo_marketing.errors import UserError
+from ppo_marketing.files import read_json
 from ppo_marketing.tracking.model import POLICY_FILES, save_model
 from ppo_marketing.tracking.store import Store, patiently
 from ppo_marketing.tracking.values import finite_metrics, json_text
@@ -152,12 +154,44 @@ class Run:
             IntegrityError: the stored model answers the example differently.
             PpoMarketingError: the store failed; see `tracking.store.explained`.
         """
-        from mlflow.entities import LoggedModelOutput
         from mlflow.models import Model
 
         files = [folder / file for file in POLICY_FILES]
         _require_files(files)
+
+        def saved(record: Any, workplace: Path) -> Path:
+            model = Model(
+                artifact_path=record.artifact_location,
+                model_uuid=record.model_id,
+                run_id=self.id,
+                model_id=record.model_id,
+            )
+            return save_model(model, folder, observation_example, action_example, workplace)
+
         sha256 = hashlib.sha256(files[0].read_bytes()).hexdigest()
+        return self._model(name, sha256, saved)
+
+    def bundle(self, folder: Path, *, name: str = "policy") -> str:
+        """Record a sealed folder as a model of its files alone, and return its address.
+
+        Its `policy.json` names every other file with its hash (`registry.named_files`); whatever
+        reads such files loads it, and MLflow runs none of it.
+
+        Raises:
+            UserError: the folder has no such record.
+            PpoMarketingError: the store failed; see `tracking.store.explained`.
+        """
+
+        def saved(record: Any, workplace: Path) -> Path:
+            shutil.copytree(folder, workplace / "model" / "artifacts" / "policy")
+            return workplace / "model"
+
+        return self._model(name, str(read_json(folder / "policy.json")["sha256"]), saved)
+
+    def _model(self, name: str, sha256: str, saved: Callable[[Any, Path], Path]) -> str:
+        """Record what `saved` writes as a model of this run; READY once all of it is stored."""
+        from mlflow.entities import LoggedModelOutput
+
         record = patiently(
             self._store,
             lambda: self._client.create_logged_model(
@@ -167,25 +201,13 @@ class Run:
                 tags={"policy.sha256": sha256},
             ),
         )
-        model = Model(
-            artifact_path=record.artifact_location,
-            model_uuid=record.model_id,
-            run_id=self.id,
-            model_id=record.model_id,
-        )
         status = "FAILED"
         try:
             with tempfile.TemporaryDirectory(prefix="ppo-marketing-") as temporary:
-                workplace = Path(temporary)
-                saved = patiently(
-                    self._store,
-                    lambda: save_model(
-                        model, folder, observation_example, action_example, workplace
-                    ),
-                )
+                place = patiently(self._store, lambda: saved(record, Path(temporary)))
                 patiently(
                     self._store,
-                    lambda: self._client.log_model_artifacts(record.model_id, str(saved)),
+                    lambda: self._client.log_model_artifacts(record.model_id, str(place)),
                 )
             output = LoggedModelOutput(record.model_id, step=0)
             patiently(self._store, lambda: self._client.log_outputs(self.id, [output]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ppo_marketing.content.alignment import Alignment, start_alignment, step
+from ppo_marketing.content.alignment import Alignment, AlignmentRow, start_alignment, step
 from ppo_marketing.content.alignment_config import AlignmentConfig
 from ppo_marketing.content.drawing import draw
 from ppo_marketing.content.hacking import signs, text_statistics
@@ -31,6 +31,7 @@ from ppo_marketing.progress import Reporter
 JUDGE_EVERY = 5
 JUDGED_TEXTS = 512
 Judge = Callable[[Sequences, Sequence[str], Sequence[str]], float]
+OnUpdate = Callable[[Sequence[AlignmentRow], Mapping[int, float]], None]
 
 
 def ppo(
@@ -46,11 +47,13 @@ def ppo(
     patience: int | None,
     seed: int,
     reporter: Reporter,
+    on_update: OnUpdate,
 ) -> dict[str, Any]:
     """Align a model to a brand; the result lies in `output/model`.
 
     With `held_out`, reward models fitted to other pairs judge fresh texts every few updates; the
-    best update by them is kept, and training ends `patience` judgements after it.
+    best update by them is kept, and training ends `patience` judgements after it. After every
+    update `on_update` is told all updates so far and the held-out scores by update.
 
     Raises:
         UserError: an input cannot be used.
@@ -78,7 +81,7 @@ def ppo(
             return stage.result
         first = reward.members[0] if reward.members else None
         run = start_alignment(language, first, asked, config, np.random.default_rng(seed))
-        best = _align(stage, run, asked, reward, judge, patience, reporter)
+        best = _align(stage, run, asked, reward, judge, patience, reporter, on_update)
         run.values.copy_(best["values"])
         language.save(output / "model")
         result = _result(run, asked, reward, best, seed)
@@ -101,6 +104,7 @@ def _align(
     judge: Judge | None,
     patience: int | None,
     reporter: Reporter,
+    on_update: OnUpdate,
 ) -> dict[str, Any]:
     """Take the updates that are left; return the update to keep and what was judged."""
     judged: list[dict[str, float]] = []
@@ -132,6 +136,7 @@ def _align(
                         "values": kept["values"].numpy(),
                     }
                 )
+            on_update(run.history, {int(one["update"]): one["score"] for one in judged})
             stage.heed(stop)
     return {**kept, "values": kept["values"].clone(), "judged": judged}
 

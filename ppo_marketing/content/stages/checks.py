@@ -14,7 +14,7 @@ from ppo_marketing.content.drawing import draw
 from ppo_marketing.content.kl import k3
 from ppo_marketing.content.language import measured
 from ppo_marketing.content.models import LanguageModel, load_language_model
-from ppo_marketing.content.release import ContentVerdict, Shipped, judge
+from ppo_marketing.content.release import ContentVerdict, Measured, Shipped, judge
 from ppo_marketing.content.rules.brand import Brand, read_brand
 from ppo_marketing.content.stages.files import read_prompts
 from ppo_marketing.content.stages.texts import allowed_texts, compare
@@ -41,6 +41,29 @@ def gate(
     Raises:
         UserError: an input cannot be used.
     """
+    row, shipped = measured_for_gate(
+        reference, model, prompts,
+        rules=rules, reward=reward, texts=texts, config=config, seed=seed,
+    )  # fmt: skip
+    return judge(row, shipped, most_nats)
+
+
+def measured_for_gate(
+    reference: Path,
+    model: Path,
+    prompts: Path,
+    *,
+    rules: Path,
+    reward: Path | None,
+    texts: int,
+    config: AlignmentConfig,
+    seed: int,
+) -> tuple[Measured, Shipped]:
+    """Measure what the gate judges: a model beside its reference, and its texts as they would ship.
+
+    Raises:
+        UserError: an input cannot be used.
+    """
     _, row = compare(
         reference, [model], prompts,
         rules=rules, reward=reward, best_of=1, chosen_by=None, texts=texts, config=config,
@@ -57,7 +80,7 @@ def gate(
         blocked=sum(len(one.blocked) for one in written),
         without_text=len({one.prompt for one in written if one.text is None}),
     )
-    return judge(row, shipped, most_nats)
+    return Measured(row.kl, row.win_rate, row.win_bounds), shipped
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ppo_marketing.content.drawing import draw
 from ppo_marketing.content.fitting import Fit, FitSettings
 from ppo_marketing.content.models import LanguageModel, load_language_model
 from ppo_marketing.content.objectives import direct_preference, next_token, preference
-from ppo_marketing.content.preferences import Pair, preference_accuracy
+from ppo_marketing.content.preferences import Pair, calibration_bins, preference_accuracy
 from ppo_marketing.content.score_model import ScoreModel
 from ppo_marketing.content.stages.files import (
     file_sha256,
@@ -197,6 +197,7 @@ def _judged(scores: Sequence[Any], held: Sequence[Pair]) -> dict[str, Any]:
     return {
         "held_out": preference_accuracy(chosen, rejected, *lengths).as_values(),
         "members": [preference_accuracy(one[0], one[1], *lengths).as_values() for one in scores],
+        "calibration": [asdict(one) for one in calibration_bins(chosen - rejected)],
     }
 
 

@@ -2,19 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from ppo_marketing.content.stages.files import read_lines, write_lines
+from ppo_marketing.errors import Refused
 from ppo_marketing.files import held_alone, made
 
 Ask = Callable[[str, str, str], str]
+Choice = Literal["first", "second"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A pair as a rater sees it: its place in the file, and two texts in an order that hides which
+    is a and which is b.
+    """
+
+    place: int
+    prompt: str
+    first: str
+    second: str
+
+    def rating(self, choice: Choice) -> dict[str, str]:
+        """Return the line that a choice writes, as `content reward` reads it."""
+        chosen, rejected = (
+            (self.first, self.second) if choice == "first" else (self.second, self.first)
+        )
+        return {"prompt": self.prompt, "chosen": chosen, "rejected": rejected}
+
+
+def open_questions(
+    pairs: Sequence[Mapping[str, str]], rated: Sequence[Mapping[str, Any]], seed: int
+) -> tuple[Question, ...]:
+    """Return the pairs that nobody rated yet, in the file's order."""
+    seen = {_pair(row["prompt"], row["chosen"], row["rejected"]) for row in rated}
+    return tuple(
+        _question(place, pair, seed)
+        for place, pair in enumerate(pairs)
+        if _pair(pair["prompt"], pair["a"], pair["b"]) not in seen
+    )
 
 
 def rate(pairs: Sequence[dict[str, str]], output: Path, ask: Ask, seed: int) -> dict[str, int]:
-    """Have a person choose between texts a and b of every pair, in an order that hides which is.
+    """Have a person choose between texts a and b of every pair.
 
     `ask(prompt, first, second)` returns 1, 2, s (skip) or q (stop). What was rated stands in
     `output`, a line a pair, at once; the same command goes on with the rest.
@@ -24,22 +59,52 @@ def rate(pairs: Sequence[dict[str, str]], output: Path, ask: Ask, seed: int) -> 
     """
     made(output.parent)
     with held_alone(output.parent, "rate into another folder"):
-        rows = read_lines(output) if output.exists() else []
-        seen = {(row["prompt"], *sorted((row["chosen"], row["rejected"]))) for row in rows}
+        rows = ratings_in(output)
         done = 0
-        for place, pair in enumerate(pairs):
-            if (pair["prompt"], *sorted((pair["a"], pair["b"]))) in seen:
-                continue
-            shown = [pair["a"], pair["b"]]
-            if np.random.default_rng([seed, place]).random() < 0.5:
-                shown.reverse()
-            answer = ask(pair["prompt"], *shown)
+        for question in open_questions(pairs, rows, seed):
+            answer = ask(question.prompt, question.first, question.second)
             if answer == "q":
                 break
             if answer not in ("1", "2"):
                 continue
-            chosen, rejected = shown if answer == "1" else shown[::-1]
-            rows.append({"prompt": pair["prompt"], "chosen": chosen, "rejected": rejected})
+            rows.append(question.rating("first" if answer == "1" else "second"))
             write_lines(output, rows)
             done += 1
     return {"rated_now": done, "rated": len(rows), "pairs": len(pairs)}
+
+
+def rate_one(
+    pairs: Sequence[Mapping[str, str]], output: Path, question: Question, choice: Choice, rater: str
+) -> int:
+    """Keep one choice, with who made it, and return how many pairs are rated.
+
+    Raises:
+        Refused: somebody else rated that pair meanwhile, or the pairs are no longer those.
+        AlreadyRunning: somebody else writes at this moment.
+        UserError: `output` cannot be read or written.
+    """
+    made(output.parent)
+    with held_alone(output.parent, "press again"):
+        rows = ratings_in(output)
+        left = {(one.prompt, one.first, one.second) for one in open_questions(pairs, rows, 0)}
+        left |= {(prompt, second, first) for prompt, first, second in left}
+        if (question.prompt, question.first, question.second) not in left:
+            raise Refused("that pair was rated meanwhile: nothing of yours was recorded; go on")
+        write_lines(output, [*rows, {**question.rating(choice), "rater": rater}])
+        return len(rows) + 1
+
+
+def ratings_in(output: Path) -> list[dict[str, Any]]:
+    """Return what was rated so far; none where there is no file."""
+    return read_lines(output) if output.exists() else []
+
+
+def _question(place: int, pair: Mapping[str, str], seed: int) -> Question:
+    shown = [pair["a"], pair["b"]]
+    if np.random.default_rng([seed, place]).random() < 0.5:
+        shown.reverse()
+    return Question(place, pair["prompt"], *shown)
+
+
+def _pair(prompt: str, one: str, other: str) -> tuple[str, ...]:
+    return (prompt, *sorted((one, other)))

@@ -9,6 +9,7 @@ import numpy as np
 
 from ppo_marketing.content import brand_world
 from ppo_marketing.content.models import tiny_gpt2
+from ppo_marketing.content.places import PAIRS
 from ppo_marketing.content.stages.files import as_rows, write_lines
 from ppo_marketing.files import held_alone, write_atomically
 
@@ -24,7 +25,7 @@ terms:
 def write_sample(
     output: Path, *, texts: int, pairs: int, width: int = 48, layers: int = 2, seed: int
 ) -> dict[str, Any]:
-    """Write corpus.jsonl, prompts.jsonl, preferences.jsonl, model/ and reward.yaml.
+    """Write corpus.jsonl, prompts.jsonl, preferences.jsonl, pairs.jsonl, model/ and reward.yaml.
 
     The model is a GPT-2 of random weights; raters prefer by the gold score and err in 25 %.
 
@@ -41,8 +42,18 @@ def write_sample(
         first, second = ([brand_world.line(p, rng) for p in shown] for _ in range(2))
         rated = brand_world.rated(shown, first, second, rng)
         write_lines(output / "preferences.jsonl", as_rows(rated))
+        write_lines(output / PAIRS, _to_rate(rng))
         write_atomically(output / "reward.yaml", RULES.encode())
         tiny_gpt2(brand_world.VOCABULARY, width=width, layers=layers, room=32, seed=seed).save(
             output / "model"
         )
     return {"folder": str(output), "texts": len(corpus), "pairs": len(rated)}
+
+
+def _to_rate(rng: np.random.Generator) -> list[dict[str, str]]:
+    """Pairs that nobody has rated yet, one of each prompt."""
+    pairs = [
+        {"prompt": p, "a": brand_world.line(p, rng), "b": brand_world.line(p, rng)}
+        for p in brand_world.PROMPTS
+    ]
+    return [pair for pair in pairs if pair["a"] != pair["b"]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ppo_marketing.content.language import measured
 from ppo_marketing.content.models import LanguageModel, load_language_model
 from ppo_marketing.content.rules.brand import Brand, read_brand
 from ppo_marketing.content.scoring import BrandReward, brand_reward
-from ppo_marketing.content.stages.files import read_prompts
+from ppo_marketing.content.stages.files import read_prompts, write_lines
 from ppo_marketing.errors import UserError
 from ppo_marketing.export.cells import csv_bytes, unusable
 from ppo_marketing.files import made, write_atomically
@@ -62,7 +62,7 @@ def generate(
     written = allowed_texts(language, brand, asked, config, np.random.default_rng(seed))
     deck = [{"prompt": one.prompt, "text": one.text} for one in written if one.text is not None]
     made(output.parent)
-    write_atomically(output, csv_bytes(["prompt", "text"], deck, mode="spreadsheet"))
+    write_atomically(output, deck_of(deck))
     return {
         "deck": str(output),
         "texts": len(deck),
@@ -71,6 +71,41 @@ def generate(
         "without_text": [one.prompt for one in written if one.text is None],
         "reasons": _most_frequent([why for one in written for why in one.blocked]),
     }
+
+
+def write_pairs(
+    model: Path,
+    prompts: Path,
+    output: Path,
+    *,
+    per_prompt: int,
+    config: AlignmentConfig,
+    seed: int,
+) -> int:
+    """Write pairs of texts to be rated, `{"prompt", "a", "b"}` a line, and return how many.
+
+    Texts that are empty or alike are left out: there is nothing to choose.
+
+    Raises:
+        UserError: an input cannot be used.
+    """
+    language, rng = load_language_model(model), np.random.default_rng(seed)
+    asked = [prompt for prompt in read_prompts(prompts) for _ in range(per_prompt)]
+    first, second = (
+        language.texts(draw(language, language.model, asked, config, rng)) for _ in range(2)
+    )
+    rows = [
+        {"prompt": prompt, "a": a, "b": b}
+        for prompt, a, b in zip(asked, first, second, strict=True)
+        if a.strip() and b.strip() and a.split() != b.split()
+    ]
+    write_lines(output, rows)
+    return len(rows)
+
+
+def deck_of(rows: Sequence[Mapping[str, str]]) -> bytes:
+    """Return rows `{"prompt", "text"}` as a CSV that no spreadsheet runs a formula of."""
+    return csv_bytes(["prompt", "text"], rows, mode="spreadsheet")
 
 
 def allowed_texts(

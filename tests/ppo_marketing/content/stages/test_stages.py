@@ -20,14 +20,11 @@ from ppo_marketing.content.rules.brand import read_brand
 from ppo_marketing.content.stages import align, fits, texts
 from ppo_marketing.content.stages.files import folder_sha256, read_preferences, write_lines
 from ppo_marketing.content.stages.rating import rate
-from ppo_marketing.content.stages.sample import write_sample
 from ppo_marketing.errors import AlreadyRunning, Interrupted, UserError
 from ppo_marketing.files import held_alone
 from ppo_marketing.ppo.signals import StopSignal
-from ppo_marketing.progress import SilentReporter
+from tests.support.content_project import FAST, QUIET, fitted_sample, unheard
 
-QUIET = SilentReporter()
-FAST = FitSettings(epochs=2, batch=32, learning_rate=1e-2)
 SMALL = AlignmentConfig(
     updates=6, texts=32, minibatch=16, epochs=1, most_tokens=20, kl=AdaptiveKL(coefficient=0.1)
 )
@@ -36,12 +33,7 @@ SMALL = AlignmentConfig(
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sample with a model fitted to its corpus and two reward models."""
-    folder = tmp_path_factory.mktemp("content")
-    write_sample(folder, texts=200, pairs=120, width=16, layers=1, seed=0)
-    settings = FitSettings(epochs=8, batch=32, learning_rate=1e-2)
-    fits.sft(folder / "model", folder / "corpus.jsonl", folder / "sft", settings, 0, QUIET)
-    reward(folder, folder / "reward")
-    return folder
+    return fitted_sample(tmp_path_factory.mktemp("content"))
 
 
 def reward(made: Path, output: Path, **more: Any) -> dict[str, Any]:
@@ -65,6 +57,7 @@ def aligned(made: Path, output: Path, **more: Any) -> dict[str, Any]:
         "patience": None,
         "seed": 0,
         "reporter": QUIET,
+        "on_update": unheard,
     }
     config = more.pop("config", SMALL)
     return align.ppo(made / "sft" / "model", made / "prompts.jsonl", output, config, **asked | more)
