@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import streamlit as st
 
@@ -11,7 +12,6 @@ from app import access, errors, layout, words
 from app.layout import Card
 from ppo_marketing.access import Permission
 from ppo_marketing.errors import PpoMarketingError
-from ppo_marketing.jobs.kept_runs import KeptRun
 from ppo_marketing.jobs.releasing import Released, approve, promote, rollback
 from ppo_marketing.jobs.reviewing import reject
 from ppo_marketing.release_state import ReleaseState
@@ -48,7 +48,7 @@ def cards(state: ReleaseState, now: datetime) -> None:
         )
     said = state.said[0] if state.said else None
     own = Card(
-        "This policy",
+        f"This {state.kind}",
         "champion" if state.is_champion else "passed" if state.passed else "not passed",
         "nobody has spoken on it yet"
         if said is None
@@ -61,13 +61,13 @@ def cards(state: ReleaseState, now: datetime) -> None:
         "Who must agree",
         "two people" if rules.four_eyes else "one person",
         errors.as_text(f"approvers: {named}") if named else "anyone who may approve",
-        help="Four eyes: somebody other than the one who releases has approved this very policy "
+        help="Four eyes: somebody other than the one who releases has approved this very one "
         f"within {rules.approval_days} days. Set by `release:` in the configuration.",
     )
     layout.cards([today, own, eyes])
 
 
-def draw(run: KeptRun, state: ReleaseState) -> None:
+def draw(judged: Path, state: ReleaseState) -> None:
     """The forms."""
     _told()
     if not access.may_here(Permission.APPROVE):
@@ -76,14 +76,14 @@ def draw(run: KeptRun, state: ReleaseState) -> None:
             icon=":material/visibility:",
         )
     if state.is_champion:
-        st.success("This policy is what runs. To take it back, roll back below.")
+        st.success(f"This {state.kind} is what runs. To take it back, roll back below.")
     else:
-        _speak(run, state)
+        _speak(judged, state)
     st.divider()
     _roll_back(state)
 
 
-def _speak(run: KeptRun, state: ReleaseState) -> None:
+def _speak(judged: Path, state: ReleaseState) -> None:
     may = access.may_here(Permission.APPROVE)
     with st.form("release-speak"):
         st.markdown("**What do you say?**")
@@ -116,29 +116,27 @@ def _speak(run: KeptRun, state: ReleaseState) -> None:
         # What is pressed is done before the page is drawn anew, and held against what was shown:
         # `state` is of the moment at which the button was drawn.
         st.form_submit_button(
-            "Record it", type="primary", disabled=not may, on_click=_record, args=(run, state)
+            "Record it", type="primary", disabled=not may, on_click=_record, args=(judged, state)
         )
 
 
-def _record(run: KeptRun, state: ReleaseState) -> None:
+def _record(judged: Path, state: ReleaseState) -> None:
     given = st.session_state
     choice, name, comment = given[CHOICE], given.get(NAME), given[COMMENT]
 
     def act() -> Released:
         desk, seen = access.desk(), state.seen
         if choice == APPROVE:
-            return approve(run.folder, desk, approver=name, reason=comment, seen=seen)
+            return approve(judged, desk, approver=name, reason=comment, seen=seen)
         if choice == REJECT:
-            return reject(run.folder, desk, approver=name, reason=comment, seen=seen)
+            return reject(judged, desk, approver=name, reason=comment, seen=seen)
         override: Override | None = None
         day = given.get(LAST_DAY)
         if not state.passed and (comment.strip() or day is not None):
             answers = name if desk.user is None else desk.user.email
             expires = None if day is None else day.isoformat()
             override = override_from(comment, answers, expires, desk.now)
-        return promote(
-            run.folder, desk, approver=name, override=override, reason=comment, seen=seen
-        )
+        return promote(judged, desk, approver=name, override=override, reason=comment, seen=seen)
 
     _act(act)
 

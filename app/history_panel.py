@@ -9,14 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from app import access, errors, words
-from envs.core.decision import Decision
 from ppo_marketing.audit_trail import Line, encoded, head
 from ppo_marketing.jobs.released import verify
 
 
-def draw(card: Decision, lines: Sequence[Line]) -> None:
+def draw(decision: str, lines: Sequence[Line]) -> None:
     """The lines of this decision, the newest first, and whether the record can be believed."""
-    own = [line for line in reversed(lines) if line.decision in (card.name, "")]
+    own = [line for line in reversed(lines) if line.decision in (decision, "")]
     if not own:
         st.info("Nothing was recorded yet: the first approval or release will be line 1.")
         return

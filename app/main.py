@@ -23,6 +23,7 @@ PAGES = {
         ("guardrails", "Guardrails and fairness", "shield"),
         ("release", "Release", "rocket_launch"),
     ),
+    "Write": (("content", "Content", "edit_note"),),
 }
 
 

@@ -61,12 +61,12 @@ def runs(decision: str) -> tuple[KeptRun, ...]:
 
 def evidence(run: KeptRun) -> KeptEvidence:
     """What judging the run's policy found."""
-    return _evidence(str(run.folder), _sha256(run.folder / "evidence.json"))
+    return _evidence(str(run.folder), file_sha256(run.folder / "evidence.json"))
 
 
 def verdict(run: KeptRun) -> Audited:
     """What the gate was asked about the run's policy, verified against its files."""
-    return _verdict(str(run.folder), _sha256(run.folder / "verdict.json"), run.sha256)
+    return _verdict(str(run.folder), file_sha256(run.folder / "verdict.json"), run.sha256)
 
 
 def comparisons(decision: str) -> tuple[KeptComparison, ...]:
@@ -96,7 +96,7 @@ def fidelity(run: KeptRun) -> FidelityReport:
 
 def logged_decisions(run: KeptRun) -> LoggedDecisions | None:
     """The held-out decisions as they were logged; None where the log can be replayed whole."""
-    return _logged(str(run.calibration), _sha256(run.calibration / "calibration.json"), run)
+    return _logged(str(run.calibration), file_sha256(run.calibration / "calibration.json"), run)
 
 
 @st.cache_resource(max_entries=FEW, show_spinner="Looking at the log …")
@@ -107,12 +107,12 @@ def _logged(path: str, sha256: str, _run: KeptRun) -> LoggedDecisions | None:
 
 def policy(run: KeptRun) -> Agent:
     """The run's policy."""
-    return _policy(str(run.policy), _sha256(run.policy / "policy.json"))
+    return _policy(str(run.policy), file_sha256(run.policy / "policy.json"))
 
 
 def settings(run: KeptRun) -> Any:
     """The settings that the run's policy acts under."""
-    kept = _sha256(run.policy / "settings.json")
+    kept = file_sha256(run.policy / "settings.json")
     return _settings(str(run.policy), run.decision, kept)
 
 
@@ -165,7 +165,7 @@ def _history(path: str, decision: str) -> tuple[Recorded, ...]:
 
 
 def _calibrated(run: KeptRun) -> tuple[Calibration, Any]:
-    sha256 = _sha256(run.calibration / "calibration.json")
+    sha256 = file_sha256(run.calibration / "calibration.json")
     return _calibration(str(run.calibration), run.decision, sha256)
 
 
@@ -200,6 +200,6 @@ def _verdict(path: str, sha256: str, run_sha256: str) -> Audited:
     return kept_verdict(Path(path))
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """The hash of a file; of one that is missing, its loader says so."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "absent"

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from ppo_marketing.approvals import last_act
 from ppo_marketing.audit_trail import Action, Line
-from ppo_marketing.gate import Verdict, sentence
 from ppo_marketing.releases import ReleaseRules, Standing, force_text, in_force, standing
 
 SPEAKS = (Action.APPROVE, Action.REJECT, Action.PROMOTE, Action.OVERRIDE)
 """What somebody can say of one policy."""
+
+
+class GatesWord(NamedTuple):
+    """What the gate says of what would be released, in a sentence; `kind` names what it is."""
+
+    passed: bool
+    sentence: str
+    kind: str = "policy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +32,7 @@ class ReleaseState:
     """
 
     decision: str
+    kind: str
     passed: bool
     champion: Standing | None
     in_force: bool
@@ -51,7 +60,7 @@ def release_state(
     lines: Sequence[Line],
     decision: str,
     policy_sha256: str,
-    verdict: Verdict,
+    word: GatesWord,
     rules: ReleaseRules,
     now: datetime,
 ) -> ReleaseState:
@@ -67,14 +76,15 @@ def release_state(
     is_champion = champion is not None and champion.champion.policy_sha256 == policy_sha256
     return ReleaseState(
         decision=decision,
-        passed=verdict.passed,
+        kind=word.kind,
+        passed=word.passed,
         champion=champion,
         in_force=champion is not None and in_force(champion.champion, now),
         is_champion=is_champion,
         said=said,
         rules=rules,
         seen=last_act(lines, decision),
-        text=_text(champion, is_champion, said, verdict, rules, now),
+        text=_text(champion, is_champion, said, word, rules, now),
     )
 
 
@@ -82,14 +92,15 @@ def _text(
     champion: Standing | None,
     is_champion: bool,
     said: Sequence[Line],
-    verdict: Verdict,
+    word: GatesWord,
     rules: ReleaseRules,
     now: datetime,
 ) -> str:
+    this = f"This {word.kind}"
     if is_champion:
         assert champion is not None
         return (
-            f"This policy is the champion, version {champion.champion.to_version}, "
+            f"{this} is the champion, version {champion.champion.to_version}, "
             f"{force_text(champion.champion, now)}."
         )
     today = (
@@ -99,11 +110,11 @@ def _text(
     )
     last = said[0] if said else None
     if last is not None and last.action is Action.REJECT:
-        return f"{today} This policy was rejected by {last.approver}: {last.reason}"
-    if not verdict.passed:
-        return f"{today} {sentence(verdict)}"
+        return f"{today} {this} was rejected by {last.approver}: {last.reason}"
+    if not word.passed:
+        return f"{today} {word.sentence}"
     if rules.four_eyes and (last is None or last.action is not Action.APPROVE):
-        return f"{today} This policy passed the gate and waits for a second person's approval."
+        return f"{today} {this} passed the gate and waits for a second person's approval."
     if last is not None and last.action is Action.APPROVE:
-        return f"{today} This policy passed the gate and was approved by {last.approver}."
-    return f"{today} This policy passed the gate and may be released."
+        return f"{today} {this} passed the gate and was approved by {last.approver}."
+    return f"{today} {this} passed the gate and may be released."

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ppo_marketing.content.hacking import Sign
 from ppo_marketing.content.overoptimisation import GaoFit, gao_fit
 from ppo_marketing.content.places import HISTORY, Place, stage_result
 from ppo_marketing.files import read_json
@@ -34,6 +35,7 @@ class Curve:
     held_out: tuple[Point, ...]
     fit: GaoFit | None
     kept_update: int
+    audit: tuple[Sign, ...]
 
     @property
     def fitted(self) -> tuple[tuple[float, float], ...]:
@@ -87,7 +89,13 @@ def curve_of(place: Place) -> Curve:
             np.array([point.distance**2 for point in held_out]),
             np.array([point.score for point in held_out]),
         )
-    return Curve(tuple(_point(one) for one in updates), held_out, fit, int(result["kept_update"]))
+    return Curve(
+        proxy=tuple(_point(one) for one in updates),
+        held_out=held_out,
+        fit=fit,
+        kept_update=int(result["kept_update"]),
+        audit=tuple(Sign(**sign) for sign in result["audit"]),
+    )
 
 
 def _point(values: dict[str, float]) -> Point:

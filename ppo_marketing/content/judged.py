@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,15 @@ class Judgement:
     def verdict(self) -> ContentVerdict:
         """The verdict by the rules of the day."""
         return judge(self.measured, self.shipped, self.most_nats)
+
+    @property
+    def sample_sentence(self) -> str:
+        """What the samples show of the rules, in a sentence."""
+        before, after = (sum(s.broken[side] > 0 for s in self.samples) for side in (0, 1))
+        return (
+            f"As drawn, before anything is blocked: of {len(self.samples)} texts {before} of the "
+            f"reference's and {after} of the aligned model's break a rule."
+        )
 
 
 def keep_judgement(folder: Path, judgement: Judgement) -> None:
@@ -118,7 +128,12 @@ def _release_rules(values: dict[str, Any]) -> ReleaseRules:
     return ReleaseRules(**{**values, "approvers": tuple(values["approvers"])})
 
 
-def _broken(rules: dict[str, str]) -> int:
+def broken_rules(rules: Mapping[str, str]) -> str:
+    """Return the rules that a text breaks, by their place and kind; "none" of a sound one."""
+    return ", ".join(rule for rule, said in rules.items() if said != "kept") or "none"
+
+
+def _broken(rules: Mapping[str, str]) -> int:
     return sum(said != "kept" for said in rules.values())
 
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from ppo_marketing.audit_trail import Action, Entry
-from ppo_marketing.gate import GateRules, judge
-from ppo_marketing.release_state import ReleaseState, release_state
+from ppo_marketing.gate import GateRules, judge, sentence
+from ppo_marketing.release_state import GatesWord, ReleaseState, release_state
 from ppo_marketing.releases import ReleaseRules
 from tests.ppo_marketing.test_releases import ENTRY, NOON, OVERRIDE, back_to, chain, promoted
 from tests.support.audits import SOUND
@@ -26,7 +26,7 @@ def state(
     *entries: Entry, passed: bool = True, rules: ReleaseRules | None = None, days: float = 0.0
 ) -> ReleaseState:
     return release_state(
-        chain(*entries), "shelf", OWN, PASSED if passed else REFUSED,
+        chain(*entries), "shelf", OWN, GatesWord(passed, sentence(PASSED if passed else REFUSED)),
         rules or ReleaseRules(), NOON + timedelta(days=days),
     )  # fmt: skip
 
