@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -28,7 +29,7 @@ def draw(found: Found) -> None:
     _cards(curve)
     frame = _frame(curve)
     charts.show(
-        charts.lines(frame, DISTANCE, SCORE, "line", points=True),
+        _picture(frame),
         frame.round(3),
         alt=f"{SCORE} against {DISTANCE}: {', '.join(dict.fromkeys(frame['line']))}",
     )
@@ -61,6 +62,33 @@ def _cards(curve: Curve) -> None:
             ),
         ]
     )  # fmt: skip
+
+
+def _picture(frame: pd.DataFrame) -> alt.LayerChart:
+    """Dots of what was seen, a line of what was fitted to it."""
+    plain = frame.set_axis(["x", "y", "line"], axis=1)
+    names = [name for name in (PROXY, HELD_OUT, FIT) if name in set(plain["line"])]
+    legend = alt.Legend(orient="top", title=None, labelLimit=300)
+    base = alt.Chart(plain).encode(
+        x=alt.X("x:Q", title=DISTANCE),
+        y=alt.Y("y:Q", title=SCORE, scale=alt.Scale(zero=False)),
+        color=alt.Color("line:N", scale=charts.scale(names), sort=names, legend=legend),
+    )
+    dots = base.transform_filter(alt.datum.line != FIT).mark_point(filled=True, size=60, opacity=1)
+    shape = alt.Shape("line:N", sort=names, legend=legend)
+    line = base.transform_filter(alt.datum.line == FIT).mark_line(strokeWidth=2)
+    layered: alt.LayerChart = (
+        dots.encode(
+            shape=shape,
+            tooltip=[
+                alt.Tooltip("line:N", title="line"),
+                alt.Tooltip("x:Q", title=DISTANCE, format=".3~g"),
+                alt.Tooltip("y:Q", title=SCORE, format=".3~g"),
+            ],
+        )
+        + line
+    ).properties(height=300)
+    return layered
 
 
 def _frame(curve: Curve) -> pd.DataFrame:

@@ -129,8 +129,9 @@ def _release_rules(values: dict[str, Any]) -> ReleaseRules:
 
 
 def broken_rules(rules: Mapping[str, str]) -> str:
-    """Return the rules that a text breaks, by their place and kind; "none" of a sound one."""
-    return ", ".join(rule for rule, said in rules.items() if said != "kept") or "none"
+    """Return the rules that a text breaks, by their kind and place; "none" of a sound one."""
+    broken = (rule.partition(". ") for rule, said in rules.items() if said != "kept")
+    return ", ".join(f"{kind} (rule {place})" for place, _, kind in broken) or "none"
 
 
 def _broken(rules: Mapping[str, str]) -> int:
