@@ -48,7 +48,7 @@ def test_a_curve_finds_the_form_that_its_points_lie_on_and_where_it_turns(tmp_pa
     assert (curve.fit.alpha, curve.fit.beta) == pytest.approx((1.0, 0.8))
     assert curve.peak_nats == pytest.approx(np.exp(2 * (1 / 0.8 - 1)))
     ends = np.array(curve.fitted)[[0, -1]]
-    np.testing.assert_allclose(ends, [[0.0, 0.0], [2.6, FORM.at(np.array(2.6))]], atol=1e-9)
+    np.testing.assert_allclose(ends, [[0.0, 0.0], [2.6, float(FORM.at(np.array(2.6)))]], atol=1e-9)
     assert "was best at 1.7 nats" in curve.sentence
     assert "update 3 is kept" in curve.sentence
     assert [point.score for point in curve.proxy] == [1.0, 2.0, 3.0, 4.0, 5.0]
