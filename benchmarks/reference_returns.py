@@ -29,6 +29,7 @@ import torch
 
 import envs
 from benchmarks.cells import Cells, cells_of
+from benchmarks.market_tasks import market_task
 from benchmarks.reference_tasks import (
     EPISODES,
     EVALUATION_SEED,
@@ -39,12 +40,8 @@ from benchmarks.reference_tasks import (
     train_theirs,
 )
 from benchmarks.report import write_result
-from envs.core.forms import form_of
-from ppo_marketing.config import load_config
 from ppo_marketing.pipeline import learning
-from ppo_marketing.rivals.table import RIVALS, Given
 from ppo_marketing.statistics import interquartile_mean
-from ppo_marketing.trial import ChoosingActor
 
 Array = npt.NDArray[Any]
 
@@ -78,34 +75,14 @@ def standard_row(task: Task, steps: int) -> Row:
 
 def market_row(env_id: str, steps: int | None) -> Row:
     """One of our own environments; every seed trains on episodes of its own."""
-    module, _ = envs.environments()[env_id]
-    decision = envs.load_decision(module.split(".")[1])
-    training = load_config(None, {"decision": decision.name}).training
-    total = steps or min(training.total_steps, MARKET_STEPS)
-
-    def world_of(episodes: int, world_seed: int) -> Any:
-        env: Any = gym.make_vec(env_id, num_envs=1, days=episodes, world_seed=world_seed)
-        return env.unwrapped.world
-
-    def judged(algorithm: str, seed: int) -> float:
-        world = world_of(training.episodes, seed)
-        given = Given(learning.ppo_config(decision, training), training.copies, world.horizon)
-        rival = RIVALS[algorithm]
-        settings = rival.resolved(given, form_of(world.action_space), {})
-        env = learning.training_env(world, settings["copies"], regret=training.regret)
-        learned = rival.train(
-            env, settings, steps=total, seed=seed, on_curve=lambda at, policy: None
-        )
-        episodes = training.validation_episodes
-        score = learning.validation(decision, world_of(episodes, EVALUATION_SEED), episodes, 0)
-        return score(ChoosingActor(algorithm, learned.policy, "own"))
-
+    task = market_task(env_id)
+    total = steps or min(task.training.total_steps, MARKET_STEPS)
     learners: dict[str, Learner] = {
-        "ours": partial(judged, "ppo"),
-        PEER: partial(judged, "ppo-sb3"),
+        name: lambda seed, algorithm=algorithm: task.reached(algorithm, seed, total)  # type: ignore[misc]
+        for name, algorithm in (("ours", "ppo"), (PEER, "ppo-sb3"))
     }
-    config = asdict(learning.ppo_config(decision, training))
-    return learners, {"total_steps": total, "copies": training.copies, "ppo": config}, True
+    config = asdict(learning.ppo_config(task.decision, task.training))
+    return learners, {"total_steps": total, "copies": task.training.copies, "ppo": config}, True
 
 
 def row_of(name: str, steps: int | None) -> Row:
