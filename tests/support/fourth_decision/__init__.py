@@ -21,11 +21,14 @@ QUICK = {
 
 
 def copied(folder: Path, *parts: str) -> Path:
-    """`folder` with these parts of the repository, and one decision folder more."""
-    unwanted = shutil.ignore_patterns("__pycache__")
+    """`folder` with these parts of the repository, and one decision folder more.
+
+    What was compiled comes along: numba would take a quarter of a minute to do it again.
+    """
+    being_written = shutil.ignore_patterns("*.tmp.*", "*.pyc.*")
     for part in parts:
-        shutil.copytree(ROOT / part, folder / part, ignore=unwanted)
-    shutil.copytree(NEW, folder / "envs" / NEW.name, ignore=unwanted)
+        shutil.copytree(ROOT / part, folder / part, ignore=being_written)
+    shutil.copytree(NEW, folder / "envs" / NEW.name, ignore=being_written)
     return folder
 
 
