@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from benchmarks import honesty_gate
+from ppo_marketing.audit import audited
 from ppo_marketing.gate import Reason, Verdict
 
 CASES = ("honest", "planted in both", "planted where nothing was logged")
@@ -12,10 +15,11 @@ CASES = ("honest", "planted in both", "planted where nothing was logged")
 
 @pytest.fixture(scope="module")
 def verdicts() -> dict[str, Verdict]:
-    """A third of the customers that the benchmark has."""
+    """A third of the customers that the benchmark has; no test asks for a bound's third digit."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(honesty_gate, "CUSTOMERS", 7000)
-        patch.setattr(honesty_gate, "EPISODES", 500)
+        patch.setattr(honesty_gate, "EPISODES", 300)
+        patch.setattr(honesty_gate, "audited", partial(audited, bootstrap=100))
         return honesty_gate.verdicts(1, CASES)
 
 
