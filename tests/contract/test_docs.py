@@ -22,7 +22,7 @@ CODE = ("app", "benchmarks", "envs", "ppo_marketing", "tests")
 FILES = {path.relative_to(ROOT).as_posix() for part in CODE for path in (ROOT / part).rglob("*")}
 
 
-def named(page: Path, pattern: str) -> list[str]:
+def named(page: Path, pattern: str) -> list[Any]:
     return re.findall(pattern, page.read_text(encoding="utf-8"))
 
 

@@ -89,6 +89,12 @@ def test_many_episodes_are_resampled_in_blocks_with_the_same_spread() -> None:
     assert spread == pytest.approx(1 / np.sqrt(sample.shape[1]), rel=0.15)
 
 
+def test_every_row_is_resampled_by_the_same_episodes(rng: np.random.Generator) -> None:
+    mine, theirs = rng.normal(size=(2, 30))
+    draws = bootstrap_means(np.stack([mine, theirs, mine - theirs]), 50, rng)
+    np.testing.assert_allclose(draws[0] - draws[1], draws[2], atol=1e-12)
+
+
 def test_shares_against_an_expected_ceiling_are_a_ratio_of_means() -> None:
     value, ceiling = np.array([1.0, 3.0]), np.array([2.0, 6.0])
     assert shares(value, ceiling, "expected").mean() == pytest.approx(0.5)

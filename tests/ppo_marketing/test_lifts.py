@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from ppo_marketing.evaluation import Estimate, Evidence, Played, judge_played
-from ppo_marketing.lifts import PairedLift, lifts
+from ppo_marketing.lifts import PairedLift, lifts, paired_lift
 from ppo_marketing.report_run import chance, percent
 
 
@@ -63,3 +64,15 @@ def test_records_from_before_lifts_were_kept_in_money_are_read() -> None:
 def test_a_bootstrap_is_never_told_as_certain() -> None:
     assert (percent(1.0), percent(0.0)) == ("> 99.9 %", "< 0.1 %")
     assert percent(0.5) == "50.0 %"
+
+
+def test_a_paired_lift_has_the_interval_of_its_differences_at_95_percent() -> None:
+    rng = np.random.default_rng(0)
+    theirs, more = rng.normal(50.0, 20.0, 400), rng.normal(1.0, 2.0, 400)
+    found = paired_lift(theirs + more, theirs, unit="EUR", repetitions=4000, rng=rng)
+    half = 1.96 * more.std() / np.sqrt(400)
+    assert found.value.value == pytest.approx(more.mean())
+    assert found.value.high - found.value.low == pytest.approx(2 * half, rel=0.05)
+    assert found.value.low < more.mean() < found.value.high
+    assert found.probability == 1.0
+    assert found.mine.high - found.mine.low > 10 * half
