@@ -46,6 +46,13 @@ def test_files_and_pages_that_are_named_are_there(page: Path) -> None:
     assert missing == []
 
 
+def test_every_package_of_the_engine_has_its_place_in_the_architecture() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("## Where things are")[2].partition("\n## ")[0]
+    packages = {path.parent.name for path in (ROOT / "ppo_marketing").glob("*/__init__.py")}
+    assert {name for name in packages if f"`{name}/`" not in table} == set()
+
+
 def commands(group: Any, before: str = "") -> Iterator[str]:
     for name, command in getattr(group, "commands", {}).items():
         yield f"{before}{name}"
