@@ -12,7 +12,8 @@ from ppo_marketing.content.curve import Curve
 from ppo_marketing.content.places import Found
 
 DISTANCE, SCORE = "√ of the KL from the reference, nats", "score, deviations of the reference"
-PROXY, HELD_OUT, FIT = "the score that PPO followed", "held-out score", "fitted form"
+PROXY, HELD_OUT, GOLD = "the score that PPO followed", "held-out score", "gold"
+FIT = "fitted form"
 
 
 def draw(found: Found) -> None:
@@ -43,7 +44,8 @@ def _cards(curve: Curve) -> None:
         [
             Card(
                 "Kept", f"update {curve.kept_update}", f"of {len(curve.proxy)}",
-                "The update whose model is kept: the best by the held-out score, else the last.",
+                "The update whose model is kept: the best by the held-out score, else the last. "
+                "Gold chooses nothing, so that it stays true.",
             ),
             Card(
                 "Distance", f"{words.number(last.distance**2, 2)} nats", "of the last update",
@@ -58,7 +60,7 @@ def _cards(curve: Curve) -> None:
             ),
             Card(
                 "Fit", "–" if fit is None else words.number(fit.r_squared, 2), "R²",
-                "How much of the held-out score's movement the form explains.",
+                "How much of gold's movement, or the held-out score's, the form explains.",
             ),
         ]
     )  # fmt: skip
@@ -67,7 +69,7 @@ def _cards(curve: Curve) -> None:
 def _picture(frame: pd.DataFrame) -> alt.LayerChart:
     """Dots of what was seen, a line of what was fitted to it."""
     plain = frame.set_axis(["x", "y", "line"], axis=1)
-    names = [name for name in (PROXY, HELD_OUT, FIT) if name in set(plain["line"])]
+    names = [name for name in (PROXY, HELD_OUT, GOLD, FIT) if name in set(plain["line"])]
     legend = alt.Legend(orient="top", title=None, labelLimit=300)
     base = alt.Chart(plain).encode(
         x=alt.X("x:Q", title=DISTANCE),
@@ -94,6 +96,7 @@ def _picture(frame: pd.DataFrame) -> alt.LayerChart:
 def _frame(curve: Curve) -> pd.DataFrame:
     rows = [(point.distance, point.score, PROXY) for point in curve.proxy]
     rows += [(point.distance, point.score, HELD_OUT) for point in curve.held_out]
+    rows += [(point.distance, point.score, GOLD) for point in curve.gold]
     rows += [(distance, score, FIT) for distance, score in curve.fitted]
     return pd.DataFrame(rows, columns=[DISTANCE, SCORE, "line"]).sort_values(
         ["line", DISTANCE], kind="stable"

@@ -129,6 +129,10 @@ def ppo(
     held_out: Annotated[
         Path | None, typer.Option(help="Reward models of other pairs, to choose the best update.")
     ] = None,
+    gold: Annotated[
+        str | None,
+        typer.Option(help="FILE.py:NAME, your own score of text and prompt; looks on only."),
+    ] = None,
     patience: Annotated[
         int | None, typer.Option(help="Judgements (every 5 updates) to wait for a better one.")
     ] = None,
@@ -153,8 +157,8 @@ def ppo(
     with live_curves(output, project_folder(), reporter()) as on_update:
         found = align(
             model, prompts, output, config,
-            rules=rules, models=reward, how=how, held_out=held_out, patience=patience, seed=seed,
-            reporter=reporter(), on_update=on_update,
+            rules=rules, models=reward, how=how, held_out=held_out, gold=gold,
+            patience=patience, seed=seed, reporter=reporter(), on_update=on_update,
         )  # fmt: skip
     _finished(json, output, found, _ppo_text(found, output))
 

@@ -26,23 +26,30 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """The score that PPO followed, by update; the held-out one where there is one, with its form.
+    """The score that PPO followed, by update, and those that looked on; the form of the best one.
 
-    Held-out scores stand in for gold: reward models of pairs that the model was not aligned with.
+    `held_out`: reward models of other pairs, which share what all raters share. `gold`: a score
+    that is trusted. The form is fitted to gold where there is one, else to the held-out score.
     """
 
     proxy: tuple[Point, ...]
     held_out: tuple[Point, ...]
+    gold: tuple[Point, ...]
     fit: GaoFit | None
     kept_update: int
     audit: tuple[Sign, ...]
+
+    @property
+    def judged(self) -> tuple[Point, ...]:
+        """Gold where there is one, else the held-out score."""
+        return self.gold or self.held_out
 
     @property
     def fitted(self) -> tuple[tuple[float, float], ...]:
         """The fitted form at even distances up to the farthest point: (√nats, score)."""
         if self.fit is None:
             return ()
-        d = np.linspace(0.0, max(point.distance for point in self.held_out), FITTED_POINTS)
+        d = np.linspace(0.0, max(point.distance for point in self.judged), FITTED_POINTS)
         return tuple(zip(d.tolist(), self.fit.at(d).tolist(), strict=True))
 
     @property
@@ -50,27 +57,29 @@ class Curve:
         """Where the fitted form turns, nats; None where it does not within what was seen."""
         if self.fit is None or self.fit.peak is None:
             return None
-        seen = max(point.distance for point in self.held_out)
+        seen = max(point.distance for point in self.judged)
         return self.fit.peak**2 if self.fit.peak <= seen else None
 
     @property
     def sentence(self) -> str:
         """What the curve shows, in a sentence."""
-        if not self.held_out:
+        if not self.judged:
             return (
                 "Only the score that PPO followed is known: it rises whether or not the texts "
                 "become better. Fit reward models to other pairs and give them as --held-out."
             )
-        best = max(self.held_out, key=lambda point: point.score)
-        last = self.held_out[-1]
+        name = "Gold" if self.gold else "The held-out score"
+        best = max(self.judged, key=lambda point: point.score)
+        last = self.judged[-1]
+        kept = f"update {self.kept_update} is kept"
         if best.update == last.update:
             return (
-                f"The held-out score rose to the end: {last.score:+.2f} at "
-                f"{last.distance**2:.1f} nats. Nothing says yet that the reward was fooled."
+                f"{name} rose to the end, {last.score:+.2f} at {last.distance**2:.1f} nats; "
+                f"{kept}. Nothing says yet that the reward was fooled."
             )
         return (
-            f"The held-out score was best at {best.distance**2:.1f} nats ({best.score:+.2f}) and "
-            f"is {last.score:+.2f} at {last.distance**2:.1f}: update {self.kept_update} is kept."
+            f"{name} was best at {best.distance**2:.1f} nats ({best.score:+.2f}) and is "
+            f"{last.score:+.2f} at {last.distance**2:.1f}; {kept}."
         )
 
 
@@ -82,16 +91,18 @@ def curve_of(place: Place) -> Curve:
     result = stage_result(place)
     updates = read_json(place.folder / HISTORY)["updates"]
     held_out = tuple(_point(one) for one in result["held_out"])
-    distances = {point.distance for point in held_out}
+    gold = tuple(_point(one) for one in result.get("gold", ()))
+    judged = gold or held_out
     fit = None
-    if len(distances) >= 4:
+    if len({point.distance for point in judged}) >= 4:
         fit = gao_fit(
-            np.array([point.distance**2 for point in held_out]),
-            np.array([point.score for point in held_out]),
+            np.array([point.distance**2 for point in judged]),
+            np.array([point.score for point in judged]),
         )
     return Curve(
         proxy=tuple(_point(one) for one in updates),
         held_out=held_out,
+        gold=gold,
         fit=fit,
         kept_update=int(result["kept_update"]),
         audit=tuple(Sign(**sign) for sign in result["audit"]),

@@ -121,7 +121,7 @@ def test_the_curve_has_both_scores_the_fitted_form_and_an_audit(
     assert curve.fit is not None
     values = page.dataframe[0].value if len(page.dataframe) else page.table[0].value
     assert set(values["line"]) == {
-        "the score that PPO followed", "held-out score", "fitted form",
+        "the score that PPO followed", "held-out score", "gold", "fitted form",
     }  # fmt: skip
     assert (values["line"] == "the score that PPO followed").sum() == 20
     assert "length, words" in page.table[-1].value.index.tolist()

@@ -52,7 +52,8 @@ def aligned_project(project: Path) -> Path:
         align.ppo(
             folder / "sft" / "model", folder / "prompts.jsonl", folder / "ppo", SMALL,
             rules=folder / "reward.yaml", models=folder / "reward", how=None,
-            held_out=folder / "reward", patience=None, seed=0, reporter=QUIET, on_update=on_update,
+            held_out=folder / "reward", gold=f"{folder}/gold.py:gold",
+            patience=None, seed=0, reporter=QUIET, on_update=on_update,
         )  # fmt: skip
     candidate = Candidate(
         reference=folder / "sft" / "model", model=folder / "ppo" / "model",

@@ -120,7 +120,7 @@ def brand_from(content: Any, folder: Path, name: str = "reward.yaml") -> Brand:
     for term in terms:
         if isinstance(term, Own):
             try:
-                own[term.function] = _function(term.function, folder)
+                own[term.function] = own_function(term.function, folder)
             except UserError as error:
                 problems.append(str(error))
     if problems:
@@ -129,7 +129,12 @@ def brand_from(content: Any, folder: Path, name: str = "reward.yaml") -> Brand:
     return Brand(terms, own)
 
 
-def _function(named: str, folder: Path) -> Scorer:
+def own_function(named: str, folder: Path) -> Scorer:
+    """Return a team's function FILE.py:NAME of text and prompt, the file looked for in a folder.
+
+    Raises:
+        UserError: the file is not there or cannot be run, or has no such function.
+    """
     file, name = named.rsplit(":", 1)
     path = folder / file
     spec = importlib.util.spec_from_file_location(f"own_rules_{path.stem}", path)

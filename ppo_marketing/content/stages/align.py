@@ -12,25 +12,29 @@ import torch
 
 from ppo_marketing.content.alignment import Alignment, AlignmentRow, start_alignment, step
 from ppo_marketing.content.alignment_config import AlignmentConfig
-from ppo_marketing.content.drawing import draw
 from ppo_marketing.content.hacking import signs, text_statistics
-from ppo_marketing.content.kl import k1, k3
 from ppo_marketing.content.language import measured
-from ppo_marketing.content.models import LanguageModel, load_language_model
+from ppo_marketing.content.models import load_language_model
 from ppo_marketing.content.overoptimisation import gao_fit, held_out_peak
 from ppo_marketing.content.rules.brand import Brand, read_brand
 from ppo_marketing.content.rules.terms import Preference
-from ppo_marketing.content.scoring import BrandReward, brand_reward, load_members
+from ppo_marketing.content.scoring import BrandReward, brand_reward
 from ppo_marketing.content.stages.files import file_sha256, folder_sha256, read_prompts
 from ppo_marketing.content.stages.folder import Stage, stage_folder, write_json
+from ppo_marketing.content.stages.looks import (
+    LOOK_EVERY,
+    Judges,
+    Look,
+    distance,
+    drawn,
+    judge_of,
+    truth_of,
+)
 from ppo_marketing.content.tokens import Sequences
 from ppo_marketing.ppo.signals import stop_on_signals
 from ppo_marketing.ppo.threads import single_threaded
 from ppo_marketing.progress import Reporter
 
-JUDGE_EVERY = 5
-JUDGED_TEXTS = 512
-Judge = Callable[[Sequences, Sequence[str], Sequence[str]], float]
 OnUpdate = Callable[[Sequence[AlignmentRow], Mapping[int, float]], None]
 
 
@@ -44,6 +48,7 @@ def ppo(
     models: Path | None,
     how: Preference | None,
     held_out: Path | None,
+    gold: str | None,
     patience: int | None,
     seed: int,
     reporter: Reporter,
@@ -52,8 +57,9 @@ def ppo(
     """Align a model to a brand; the result lies in `output/model`.
 
     With `held_out`, reward models fitted to other pairs judge fresh texts every few updates; the
-    best update by them is kept, and training ends `patience` judgements after it. After every
-    update `on_update` is told all updates so far and the held-out scores by update.
+    best update by them is kept, and training ends `patience` judgements after it. `gold`, a
+    function FILE.py:NAME of text and prompt, looks on at the same texts and chooses nothing. After
+    every update `on_update` is told all updates so far and the held-out scores by update.
 
     Raises:
         UserError: an input cannot be used.
@@ -63,7 +69,9 @@ def ppo(
     asked = read_prompts(prompts)
     brand = None if rules is None else read_brand(rules)
     reward = brand_reward(brand, Path() if rules is None else rules.parent, models, how)
-    judge = None if held_out is None else _judge_of(held_out)
+    judges = Judges(
+        None if held_out is None else judge_of(held_out), None if gold is None else truth_of(gold)
+    )
     inputs = {
         "model": folder_sha256(model),
         "prompts": file_sha256(prompts),
@@ -72,6 +80,7 @@ def ppo(
         "reward": None if reward.models is None else folder_sha256(reward.models),
         "how": None if how is None else how.model_dump(),
         "held_out": None if held_out is None else folder_sha256(held_out),
+        "gold": None if gold is None else [gold, file_sha256(Path(gold.rsplit(":", 1)[0]))],
         "config": asdict(config),
         "patience": patience,
         "seed": seed,
@@ -81,7 +90,7 @@ def ppo(
             return stage.result
         first = reward.members[0] if reward.members else None
         run = start_alignment(language, first, asked, config, np.random.default_rng(seed))
-        best = _align(stage, run, asked, reward, judge, patience, reporter, on_update)
+        best = _align(stage, run, asked, reward, judges, patience, reporter, on_update)
         run.values.copy_(best["values"])
         language.save(output / "model")
         result = _result(run, asked, reward, best, seed)
@@ -101,91 +110,53 @@ def _align(
     run: Alignment,
     prompts: Sequence[str],
     reward: BrandReward,
-    judge: Judge | None,
+    judges: Judges,
     patience: int | None,
     reporter: Reporter,
     on_update: OnUpdate,
 ) -> dict[str, Any]:
     """Take the updates that are left; return the update to keep and what was judged."""
-    judged: list[dict[str, float]] = []
+    looks: list[Look] = []
     kept: dict[str, Any] = {"update": 0, "values": run.values.clone()}
     saved = stage.resume()
     if saved is not None:
         run.load(saved["run"])
-        judged = list(saved["judged"])
+        looks = list(saved["judged"])
         kept = {"update": saved["kept"], "values": torch.from_numpy(saved["values"])}
     total = run.config.updates
     with reporter.stage("aligning with PPO", total) as shown, stop_on_signals() as stop:
-        while len(run.history) < total and not _enough(judged, patience):
+        while len(run.history) < total and not _enough(looks, patience):
             row = step(run, prompts, reward)
             last = row.update == total
-            if judge is not None and (last or row.update % JUDGE_EVERY == 0):
-                judged.append({"update": row.update, **_held_out(run, prompts, judge)})
-                best, _ = held_out_peak([one["score"] for one in judged])
-                if best == len(judged) - 1:
-                    kept = {"update": row.update, "values": run.values.clone()}
-            elif judge is None:
+            looked = last or row.update % LOOK_EVERY == 0
+            if looked and judges:
+                looks.append(judges.look(run, prompts))
+            if judges.held_out is None:
                 kept = {"update": row.update, "values": run.values}
+            elif looked and held_out_peak([one["score"] for one in looks])[0] == len(looks) - 1:
+                kept = {"update": row.update, "values": run.values.clone()}
             shown.reach(row.update, f"score {row.score:.2f}, {row.kl:.1f} nats")
-            if last or stop.number is not None or row.update % JUDGE_EVERY == 0:
+            if looked or stop.number is not None:
                 stage.save(
                     {
                         "run": run.state(),
-                        "judged": judged,
+                        "judged": looks,
                         "kept": kept["update"],
                         "values": kept["values"].numpy(),
                     }
                 )
-            on_update(run.history, {int(one["update"]): one["score"] for one in judged})
+            on_update(run.history, _held_out(looks))
             stage.heed(stop)
-    return {**kept, "values": kept["values"].clone(), "judged": judged}
+    return {**kept, "values": kept["values"].clone(), "judged": looks}
 
 
-def _enough(judged: Sequence[dict[str, float]], patience: int | None) -> bool:
-    return bool(judged) and held_out_peak([one["score"] for one in judged], patience)[1]
+def _enough(looks: Sequence[Look], patience: int | None) -> bool:
+    scores = [look["score"] for look in looks if "score" in look]
+    return bool(scores) and held_out_peak(scores, patience)[1]
 
 
-def _judge_of(folder: Path) -> Judge:
-    members = load_members(folder)
-
-    def judge(rows: Sequences, texts: Sequence[str], prompts: Sequence[str]) -> float:
-        return float(np.mean([member.scored(rows).mean() for member in members]))
-
-    return judge
-
-
-def _held_out(run: Alignment, prompts: Sequence[str], judge: Judge) -> dict[str, float]:
-    """The held-out score of fresh texts, drawn with a generator of their own, and their KL."""
-    rng = np.random.default_rng([len(run.history), 7])
-    rows, texts, asked = drawn(run.language, run.agent.policy, prompts, run.config, rng)
-    return {"score": judge(rows, texts, asked), "kl": distance(run, rows)[0]}
-
-
-def drawn(
-    language: LanguageModel,
-    model: Any,
-    prompts: Sequence[str],
-    config: AlignmentConfig,
-    rng: np.random.Generator,
-    n: int = JUDGED_TEXTS,
-) -> tuple[Sequences, list[str], list[str]]:
-    """Return n texts of a model for prompts drawn with replacement: rows, texts, prompts."""
-    asked = [prompts[place] for place in rng.integers(0, len(prompts), n)]
-    rows = draw(language, model, asked, config, rng)
-    return rows, language.texts(rows), asked
-
-
-def distance(run: Alignment, rows: Sequences) -> tuple[float, float]:
-    """Return the KL to the reference of texts drawn from the policy, nats a text, by k1 and k3.
-
-    k3 is the better one near the reference. Far from it a few tokens that the reference hardly ever
-    says make k3 swing, and k1 is steady; at 0 at least here.
-    """
-    policy, _ = measured(run.agent.policy, rows, run.config.temperature)
-    reference, _ = measured(run.reference, rows, run.config.temperature)
-    log_ratio = (reference - policy)[rows.valid]
-    n = len(rows)
-    return max(0.0, float(k1(log_ratio).sum() / n)), float(k3(log_ratio).sum() / n)
+def _held_out(looks: Sequence[Look]) -> dict[int, float]:
+    return {int(look["update"]): look["score"] for look in looks if "score" in look}
 
 
 def _result(
@@ -214,8 +185,9 @@ def _result(
         "kl_of_the_last_updates": float(np.mean([row.kl for row in last])),
         "coefficient": run.kl.coefficient,
         "score": scores,
-        "held_out": best["judged"],
-        "gao_form": gao_of([(one["kl"], one["score"]) for one in best["judged"]]),
+        "held_out": [look for look in best["judged"] if "score" in look],
+        "gold": [{**look, "score": look["gold"]} for look in best["judged"] if "gold" in look],
+        "gao_form": gao_of([(x["kl"], x["score"]) for x in best["judged"] if "score" in x]),
         "audit": [asdict(sign) for sign in audit],
     }
 

@@ -22,10 +22,16 @@ terms:
 """
 
 
+GOLD = """\
+# The made-up brand's true taste, for `content ppo --gold`: of text and prompt, in points.
+from ppo_marketing.content.brand_world import gold
+"""
+
+
 def write_sample(
     output: Path, *, texts: int, pairs: int, width: int = 48, layers: int = 2, seed: int
 ) -> dict[str, Any]:
-    """Write corpus.jsonl, prompts.jsonl, preferences.jsonl, pairs.jsonl, model/ and reward.yaml.
+    """Write corpus, prompts, preferences, pairs to rate, a model, rules and the true taste.
 
     The model is a GPT-2 of random weights; raters prefer by the gold score and err in 25 %.
 
@@ -44,6 +50,7 @@ def write_sample(
         write_lines(output / "preferences.jsonl", as_rows(rated))
         write_lines(output / PAIRS, _to_rate(rng))
         write_atomically(output / "reward.yaml", RULES.encode())
+        write_atomically(output / "gold.py", GOLD.encode())
         tiny_gpt2(brand_world.VOCABULARY, width=width, layers=layers, room=32, seed=seed).save(
             output / "model"
         )

@@ -30,14 +30,15 @@ def stage(project: Path, name: str, kind: str, **files: Any) -> Path:
     return folder
 
 
-def alignment(project: Path, distances: list[float], proxy: float = 1.0, kept: int = 3) -> Curve:
-    """The curve of an alignment whose held-out scores lie on the form."""
+def alignment(project: Path, distances: list[float], *, gold: bool = False) -> Curve:
+    """The curve of an alignment whose held-out scores, or gold, lie on the form."""
     scores = FORM.at(np.array(distances))
-    rows = [{"update": i, "kl": d**2, "score": proxy * i} for i, d in enumerate(distances, 1)]
-    held_out = [row | {"score": s} for row, s in zip(rows, scores.tolist(), strict=True)]
+    rows = [{"update": i, "kl": d**2, "score": float(i)} for i, d in enumerate(distances, 1)]
+    looks = [row | {"score": s} for row, s in zip(rows, scores.tolist(), strict=True)]
+    kept = {"kept_update": 3, "audit": [], "held_out": rows if gold else looks}
     stage(
         project, "brand/ppo", "ppo",
-        result={"kept_update": kept, "held_out": held_out, "audit": []}, history={"updates": rows},
+        result=kept | {"gold": looks if gold else []}, history={"updates": rows},
     )  # fmt: skip
     return curve_of(found_in(project).alignments[0])
 
@@ -52,6 +53,14 @@ def test_a_curve_finds_the_form_that_its_points_lie_on_and_where_it_turns(tmp_pa
     assert "was best at 1.7 nats" in curve.sentence
     assert "update 3 is kept" in curve.sentence
     assert [point.score for point in curve.proxy] == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_gold_is_believed_where_a_held_out_score_still_rises(tmp_path: Path) -> None:
+    curve = alignment(tmp_path, [0.2, 0.6, 1.3, 2.0, 2.6], gold=True)
+    assert curve.fit is not None
+    assert curve.fit.alpha == pytest.approx(1.0)
+    assert curve.held_out[-1].score == 5.0
+    assert curve.sentence.startswith("Gold was best at 1.7 nats")
 
 
 def test_a_curve_that_still_rises_says_so_and_names_no_turn(tmp_path: Path) -> None:

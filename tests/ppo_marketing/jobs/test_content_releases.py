@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -19,7 +22,8 @@ from ppo_marketing.content.judged import BUNDLE, FILE, keep_judgement, kept_judg
 from ppo_marketing.content.places import content_folder, found_in
 from ppo_marketing.content.rules.brand import read_brand
 from ppo_marketing.content.stages.rating import Question
-from ppo_marketing.errors import GateNotPassed, IntegrityError, Refused, UserError
+from ppo_marketing.errors import GateNotPassed, IntegrityError, Interrupted, Refused, UserError
+from ppo_marketing.jobs.content import live_curves
 from ppo_marketing.jobs.content_exporting import CATALOG, DECK, export_copy
 from ppo_marketing.jobs.content_judging import Candidate, judge_into
 from ppo_marketing.jobs.content_rating import questions, rate_at
@@ -219,6 +223,44 @@ def test_the_curves_of_an_alignment_are_in_the_store_update_by_update(
         found = client.get_metric_history(run["run"], curve)
         assert len(found) == points, curve
     assert client.get_run(run["run"]).info.status == "FINISHED"
+
+
+def test_an_interrupted_alignment_is_killed_and_the_resumed_one_has_every_update(
+    judged: Path, tmp_path: Path
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    source, folder = judged.parent / "ppo", tmp_path / "again"
+    folder.mkdir()
+    for name in ("stage.json", "result.json"):
+        shutil.copy(source / name, folder)
+    updates = json.loads((source / "history.json").read_text())["updates"][:4]
+    rows: list[Any] = [SimpleNamespace(**row) for row in updates]
+
+    def cut_short() -> None:
+        with live_curves(folder, tmp_path, QUIET) as told:
+            told(rows[:1], {})
+            told(rows[:2], {2: 0.5})
+            raise Interrupted("stopped", 15)
+
+    with pytest.raises(Interrupted):
+        cut_short()
+    assert not (folder / "run.json").exists()
+    with live_curves(folder, tmp_path, QUIET) as told:
+        told(rows[:3], {2: 0.5})
+        told(rows, {2: 0.5, 4: 0.7})
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    experiment = client.get_experiment_by_name("content")
+    runs = client.search_runs(
+        [experiment.experiment_id], "attributes.run_name = 'ppo again'",
+        order_by=["attributes.start_time ASC"],
+    )  # fmt: skip
+    assert [run.info.status for run in runs] == ["KILLED", "FINISHED"]
+    last = runs[-1].info.run_id
+    assert json.loads((folder / "run.json").read_text()) == {"run": last}
+    assert [m.step for m in client.get_metric_history(last, "kl")] == [1, 2, 3, 4]
+    held_out = client.get_metric_history(last, "held_out_score")
+    assert [(m.step, m.value) for m in held_out] == [(2, 0.5), (4, 0.7)]
 
 
 def test_releasing_by_the_command_line(judged: Path, tmp_path: Path) -> None:

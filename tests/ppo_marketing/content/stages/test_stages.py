@@ -54,6 +54,7 @@ def aligned(made: Path, output: Path, **more: Any) -> dict[str, Any]:
         "models": made / "reward",
         "how": None,
         "held_out": None,
+        "gold": None,
         "patience": None,
         "seed": 0,
         "reporter": QUIET,
@@ -158,11 +159,43 @@ def test_an_alignment_says_what_it_did_and_keeps_the_best_held_out_update(
     assert all(row["learning"]["first_ratio_deviation"] == 0.0 for row in history)
 
 
+def test_gold_looks_on_in_the_references_deviations_and_changes_nothing(
+    made: Path, tmp_path: Path
+) -> None:
+    blind = aligned(made, tmp_path / "blind", held_out=made / "reward")
+    seen = aligned(made, tmp_path / "seen", held_out=made / "reward", gold=f"{made}/gold.py:gold")
+    assert folder_sha256(tmp_path / "seen" / "model") == folder_sha256(tmp_path / "blind" / "model")
+    assert [one["score"] for one in seen["held_out"]] == [x["score"] for x in blind["held_out"]]
+    assert [one["update"] for one in seen["gold"]] == [5, 6]
+    assert all(abs(one["score"]) < 2.0 for one in seen["gold"])
+    assert blind["gold"] == []
+    alone = aligned(made, tmp_path / "alone", gold=f"{made}/gold.py:gold")
+    assert (alone["kept_update"], alone["held_out"]) == (6, [])
+    assert len(alone["gold"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("def gold(text, prompt):\n    return 1.0\n", "scores every text of the reference alike"),
+        ("def gold(text, prompt):\n    return float('nan')\n", "not finite"),
+        ("def gold(text, prompt):\n    raise ValueError('no words')\n", "failed on .*no words"),
+        ("def other(text, prompt):\n    return 1.0\n", r"has no function gold\(text, prompt\)"),
+    ],
+)
+def test_a_gold_function_that_cannot_be_used_is_named(
+    made: Path, tmp_path: Path, code: str, said: str
+) -> None:
+    (tmp_path / "own.py").write_text(code)
+    with pytest.raises(UserError, match=said):
+        aligned(made, tmp_path / "ppo", gold=f"{tmp_path}/own.py:gold")
+
+
 def test_training_ends_once_the_held_out_score_has_not_risen_for_long_enough(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     falling = iter([5.0, 4.0, 3.0, 2.0, 1.0])
-    monkeypatch.setattr(align, "_judge_of", lambda folder: lambda *texts: next(falling))
+    monkeypatch.setattr(align, "judge_of", lambda folder: lambda *texts: next(falling))
     config = dataclasses.replace(SMALL, updates=25)
     found = aligned(made, tmp_path / "ppo", held_out=made / "reward", patience=2, config=config)
     assert (found["updates"], found["kept_update"]) == (15, 5)
