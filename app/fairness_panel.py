@@ -1,26 +1,68 @@
-"""Who is treated how often: treatment rates by protected group, from a table of decisions."""
+"""Who is treated how often: by segments of the run's own log, or from a table of decisions."""
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
-from app import charts, errors, words
+from app import fairness_found, findings, words
 from app.uploaded import LIMITS, held, names_of
-from ppo_marketing.fairness import FOUR_FIFTHS, AttributeFairness
 from ppo_marketing.fairness_file import fairness_of_file
+from ppo_marketing.jobs.kept_runs import KeptRun
+from ppo_marketing.jobs.run_fairness import Segments
 from ppo_marketing.uploads import MEGABYTE
 
 FOUND = "fairness-found"
-TELL = {"passes": st.success, "fails": st.error, "too few to say": st.warning}
-SAID = {
-    "passes": "nobody is treated at less than four fifths of the rate of the group treated most",
-    "fails": "a group is treated at less than four fifths of the rate of the group treated most",
-    "too few to say": "there are too few people to say",
-}
+OWN, TABLE = "The run's own log", "A table of decisions"
+ICONS = {OWN: ":material/table_view:", TABLE: ":material/upload_file:"}
 
 
-def draw() -> None:
+def draw(run: KeptRun) -> None:
+    """The run's own log where it holds choices about people; a table that is handed in."""
+    within = findings.segments(run)
+    if within is None:
+        st.caption("The log of this run holds no choices about people: hand in a table of them.")
+        _handed_in()
+        return
+    chosen = st.segmented_control(
+        "Whose decisions",
+        tuple(ICONS),
+        default=OWN,
+        required=True,
+        key="fairness-of",
+        format_func=lambda one: f"{ICONS[one]} {one}",
+    )
+    if chosen == OWN:
+        _own_log(run, within)
+    else:
+        _handed_in()
+
+
+def _own_log(run: KeptRun, within: Segments) -> None:
+    variables = {one.name: one for one in within.variables}
+    st.write(
+        f"What the policy would do, behind the run's guardrails, in "
+        f"{words.number(len(within.unit))} decisions of the log that nothing was fitted to, beside "
+        "what was done there."
+    )
+    with st.form("fairness-segments"):
+        names = st.multiselect(
+            "Segments",
+            tuple(variables),
+            default=next(iter(variables)),
+            format_func=lambda one: variables[one].label,
+            help="What the log knows of people when it is decided; numbers are parted into fifths. "
+            "Whether one stands for a protected attribute, you know: compare those that do.",
+        )
+        treatments = st.multiselect(
+            "Counts as treatment", within.actions, default=within.usual,
+            help="Being given any of these.",
+        )  # fmt: skip
+        st.form_submit_button("Compare", type="primary", icon=":material/balance:")
+    for one in findings.fairness(run, tuple(names), tuple(treatments)):
+        fairness_found.draw(one.policy, one.variable.label, one.log)
+
+
+def _handed_in() -> None:
     """Upload, columns, table."""
     st.write(
         "Hand in a table of decisions, one a row: what the policy proposed, or what was sent. "
@@ -59,39 +101,4 @@ def draw() -> None:
                 path, attributes, treated=treated, action=action.strip() or None, unit=unit
             )
     for one in st.session_state.get(FOUND, ()):
-        _attribute(one)
-
-
-def _attribute(found: AttributeFairness) -> None:
-    st.subheader(errors.as_text(found.attribute), anchor=False)
-    TELL[found.verdict](f"By {errors.as_text(found.attribute)}, {SAID[found.verdict]}.")
-    frame = pd.DataFrame(
-        {
-            "group": row.group,
-            "kind": "logging" if row.group == found.best else "policy",
-            "value": row.rate,
-            "low": row.rate_bounds.low,
-            "high": row.rate_bounds.high,
-        }
-        for row in found.groups
-    )
-    table = pd.DataFrame(
-        {
-            "group": row.group,
-            "people": words.number(row.units),
-            "treated": words.share(row.rate),
-            "95 %": f"{words.share(row.rate_bounds.low)} to {words.share(row.rate_bounds.high)}",
-            "of the best": "–" if row.ratio is None else words.number(row.ratio, 2),
-            "gap": "–" if row.gap is None else words.share(row.gap, signed=True),
-            "verdict": row.verdict,
-        }
-        for row in found.groups
-    )
-    charts.show(
-        charts.intervals(frame, "group", "share treated"),
-        table.set_index("group"),
-        alt=f"Share treated by {found.attribute}, with 95 % intervals; a rate below "
-        f"{FOUR_FIFTHS:g} of the highest fails",
-    )
-    for reason in found.reasons:
-        st.caption(errors.as_text(reason))
+        fairness_found.draw(one, one.attribute)

@@ -17,6 +17,12 @@ from ppo_marketing.jobs.limit_costs import limit_costs
 from ppo_marketing.jobs.log_word import LogWord, log_days, log_word
 from ppo_marketing.jobs.release_book import standing_champion
 from ppo_marketing.jobs.run_card import card_of
+from ppo_marketing.jobs.run_fairness import (
+    SegmentFairness,
+    Segments,
+    run_fairness,
+    segments_of,
+)
 from ppo_marketing.jobs.verdicts import kept_verdict
 from ppo_marketing.maturity import Day
 from ppo_marketing.shadow_prices import ShadowPrices
@@ -52,6 +58,18 @@ def costs(run: KeptRun, section: GuardrailsSection) -> ShadowPrices:
     return _costs(str(run.folder), run.sha256, section.model_dump_json(), section)
 
 
+def segments(run: KeptRun) -> Segments | None:
+    """What the run's held-out log can be parted by; None where it holds no choices about people."""
+    return _segments(str(run.folder), run.sha256)
+
+
+def fairness(
+    run: KeptRun, names: tuple[str, ...], treatments: tuple[str, ...]
+) -> tuple[SegmentFairness, ...]:
+    """Treatment rates by segments of the run's held-out log."""
+    return _fairness(str(run.folder), run.sha256, names, treatments)
+
+
 def card_of_run(run: KeptRun) -> dict[str, Any]:
     """The run's model card."""
     return _card(str(run.folder), run.sha256, run.made.isoformat(timespec="seconds"))
@@ -75,6 +93,20 @@ def _challenge(folder: str, sha256: str, champion: str, place: str) -> Challenge
 @st.cache_resource(max_entries=SOME, show_spinner="Playing with and without each limit …")
 def _costs(folder: str, sha256: str, key: str, _section: GuardrailsSection) -> ShadowPrices:
     return limit_costs(_parts(folder, sha256), _section)
+
+
+@st.cache_resource(max_entries=FEW, show_spinner="Looking at the log …")
+def _segments(folder: str, sha256: str) -> Segments | None:
+    return segments_of(_parts(folder, sha256))
+
+
+@st.cache_resource(max_entries=SOME, show_spinner="Asking the policy about everybody …")
+def _fairness(
+    folder: str, sha256: str, names: tuple[str, ...], treatments: tuple[str, ...]
+) -> tuple[SegmentFairness, ...]:
+    within = _segments(folder, sha256)
+    assert within is not None, "asked only where there is something to part"
+    return run_fairness(_parts(folder, sha256), within, names, treatments)
 
 
 @st.cache_resource(max_entries=SOME, show_spinner="Writing the model card …")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ppo_marketing.tracking import tracker
-from tests.support.once import shared_folder
+from tests.support.judged_run import judged_run
+from tests.support.once import made_once, shared_folder
 from tests.support.retraining import first_champion
 from tests.support.stores import TEMPLATE, copy_store
 
@@ -46,4 +47,14 @@ def _copied_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def champion_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of the tiny decision with its first champion; copy it to go on from there."""
-    return first_champion(tmp_path_factory.mktemp("champion") / "project")
+    folder = shared_folder(tmp_path_factory) / "champion"
+    made_once(folder, lambda place: first_champion(place / "project"))
+    return folder / "project"
+
+
+@pytest.fixture(scope="session")
+def judged_customers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that contacts customers; not to be changed."""
+    folder = shared_folder(tmp_path_factory) / "judged-customers"
+    made_once(folder, lambda place: judged_run(place, "sequencing", days=26))
+    return folder / "run"

@@ -18,7 +18,7 @@ def page() -> None:
         "guardrails-tab",
         {
             LIMITS: lambda: limits_panel.draw(choice.decision, run),
-            FAIRNESS: fairness_panel.draw,
+            FAIRNESS: lambda: fairness_panel.draw(run),
             EXPERIMENT: experiment_panel.draw,
         },
     )

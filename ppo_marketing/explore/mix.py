@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -47,16 +48,23 @@ def mix_over_time(answers: Answers, step: NDArray[np.int64], horizon: int) -> Mi
 
 def mix_by_segment(answers: Answers, variable: StateVariable, observation: Array) -> Mix:
     """By a state variable: its levels, or fifths of its values of equal size."""
+    names, group = segments(variable, observation)
+    return _mix(answers, group, names)
+
+
+def segments(
+    variable: StateVariable, observation: Array
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """The levels of a state variable, or fifths of its values, and which `[n]` are of each."""
     shown = variable.shown(observation)
     if variable.levels:
-        return _mix(answers, shown.astype(np.int64), variable.levels)
+        return variable.levels, shown.astype(np.int64)
     distinct = np.unique(shown)
     if len(distinct) <= SEGMENTS:
-        return _mix(answers, np.searchsorted(distinct, shown), [f"{v:.3g}" for v in distinct])
+        return tuple(f"{v:.3g}" for v in distinct), np.searchsorted(distinct, shown)
     edges = np.unique(np.quantile(shown, np.linspace(0, 1, SEGMENTS + 1)))
     group = np.clip(np.searchsorted(edges, shown, side="right") - 1, 0, len(edges) - 2)
-    names = [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges.tolist())]
-    return _mix(answers, group, names)
+    return tuple(f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges.tolist())), group
 
 
 def mix_beside(one: Answers, other: Answers, names: tuple[str, str]) -> Mix:
@@ -69,11 +77,11 @@ def mix_beside(one: Answers, other: Answers, names: tuple[str, str]) -> Mix:
     return _mix(Answers(value, probability), group, names)
 
 
-def _mix(answers: Answers, group: NDArray[np.int64], names: list[str] | tuple[str, ...]) -> Mix:
+def _mix(answers: Answers, group: NDArray[np.int64], names: Sequence[str]) -> Mix:
     """Groups without a state are left out."""
     count = np.bincount(group, minlength=len(names))
     there = np.flatnonzero(count)
-    groups = tuple(names[g] for g in there)
+    groups = tuple(names[g] for g in there.tolist())
     if answers.probability is None:
         quantiles = [np.quantile(answers.value[group == g], QUANTILES) for g in there]
         return Mix(groups, count[there], None, np.array(quantiles).reshape(-1, len(QUANTILES)))

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from streamlit.testing.v1 import AppTest
 
-from app import access, words
+from app import access, findings, words
 from app.access import Identity
 from ppo_marketing.audit_trail import Action, read_trail
 from ppo_marketing.experiment.assignment import assigned
@@ -18,8 +18,10 @@ from ppo_marketing.jobs.kept_parts import parts_of
 from ppo_marketing.jobs.kept_runs import runs_folder
 from ppo_marketing.jobs.limit_costs import checked_section, kept_section, limit_costs
 from ppo_marketing.jobs.release_book import trail_of
+from ppo_marketing.jobs.run_fairness import run_fairness
 from tests.support.app_project import DECISION, RUN
 from tests.support.released_project import passing_copy
+from tests.support.segments import mails_the_new, segments
 
 Open = Callable[[str], AppTest]
 FAIRNESS, EXPERIMENT = ":material/balance: Fairness", ":material/science: Experiment"
@@ -101,6 +103,34 @@ def test_limits_are_kept_for_the_next_run_and_shown_again(
     assert "is a viewer, who may not edit guardrails" in told(page)
     assert kept.read_bytes() == before
     assert [line.action for line in read_trail(trail_of(tmp_path))] == [Action.REFUSE]
+
+
+def test_segments_of_the_runs_own_log_are_compared_without_an_upload(
+    shown_project: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trained run sets amounts, which treat nobody: people are put in its log's place."""
+    monkeypatch.setattr(findings, "segments", lambda run: segments())
+    monkeypatch.setattr(
+        findings,
+        "fairness",
+        lambda run, names, treatments: run_fairness(mails_the_new(), segments(), names, treatments),
+    )
+    page = on_tab(open_page("guardrails"), FAIRNESS)
+    assert not page.exception
+    assert not page.file_uploader
+    assert "By Kind, a group is treated at less than four fifths" in told(page)
+    table = page.table[0].value
+    assert list(table.index) == ["regular", "new"]
+    assert table["treated"].tolist() == ["0.0 %", "100.0 %"]
+    assert table["in the log"].tolist() == ["50.0 %", "50.0 %"]
+    field(page, "Segments").set_value(["spend"])  # type: ignore[attr-defined]
+    page = pressed(page, "Compare")
+    assert len(page.table[0].value) == 5
+    field(page, "Segments").set_value([])  # type: ignore[attr-defined]
+    page = pressed(page, "Compare")
+    assert "name a segment column: kind, spend" in told(page)
+    page.session_state["fairness-of"] = "A table of decisions"
+    assert page.run().file_uploader
 
 
 def test_groups_are_compared_and_a_table_without_the_column_is_refused_in_words(

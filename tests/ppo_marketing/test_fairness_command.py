@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 from typer.testing import CliRunner
 
 from ppo_marketing.cli import app
+from ppo_marketing.jobs.kept_parts import parts_of
+from ppo_marketing.jobs.run_fairness import segments_of
 
 RUN = CliRunner()
 
@@ -60,3 +63,28 @@ def test_missing_columns_and_actions_that_nobody_got_are_named(tmp_path: Path) -
     line = ["fairness", str(path), "--attribute", "gender", "--treated", "action"]
     nobody = RUN.invoke(app, [*line, "--action", "sms"])
     assert "holds letter, none" in str(nobody.exception)
+
+
+def test_a_runs_policy_is_compared_by_segments_of_its_own_log(judged_customers: Path) -> None:
+    parts = parts_of(judged_customers)
+    within = segments_of(parts)
+    assert within is not None
+    assert within.usual == tuple(one for one in within.actions if one != "none")
+    line = ["fairness", str(judged_customers), "--attribute", "frequency"]
+    done = RUN.invoke(app, [*line, "--json"])
+    told = json.loads(done.stdout)["frequency"]
+    shipped = parts.policy.act(
+        within.observation, np.random.default_rng(0), within.mask, deterministic=True
+    )
+    frequency = next(one for one in within.variables if one.name == "frequency")
+    for group in told["policy"]["groups"]:
+        rows = frequency.shown(within.observation) == frequency.levels.index(group["group"])
+        assert group["rate"] == (shipped[rows] != 0).mean()
+    for group in told["log"]["groups"]:
+        rows = frequency.shown(within.observation) == frequency.levels.index(group["group"])
+        assert group["rate"] == (within.action[rows] != 0).mean()
+    plain = RUN.invoke(app, line)
+    assert "frequency, the policy: " in plain.stdout
+    assert "frequency, the log: passes" in plain.stdout
+    refused = RUN.invoke(app, ["fairness", str(judged_customers), "--attribute", "gender"])
+    assert "there is no segment column 'gender'" in str(refused.exception)

@@ -16,6 +16,7 @@ from envs.core.settings import load_settings, settings_text
 from ppo_marketing.config import load_config
 from ppo_marketing.gate import Audit, GateRules, judge
 from ppo_marketing.jobs.calibration import calibrate
+from ppo_marketing.jobs.training import START
 from ppo_marketing.jobs.verdicts import keep_verdict, kept_verdict
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import save_policy
@@ -45,6 +46,7 @@ def judged_run(folder: Path, decision: str, *, days: int, audit: Audit = SOUND) 
     )
     agent.actor.weights[-1].data.mul_(100.0)
     save_policy(agent, policy)
+    save_policy(agent, policy / START)
     (policy / "settings.json").write_text(settings_text(settings))
     (run / "config.yaml").write_text(yaml.safe_dump(config.as_values() | {"guardrails": {}}))
     row = {"name": "PPO", "kind": "policy", "value": ESTIMATE, "share_of_ceiling": ESTIMATE}

@@ -16,11 +16,3 @@ def judged_visits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = shared_folder(tmp_path_factory) / "judged-visits"
     made_once(folder, lambda place: judged_run(place, "personalization", days=8))
     return folder / "run"
-
-
-@pytest.fixture(scope="session")
-def judged_customers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that contacts customers; not to be changed."""
-    folder = shared_folder(tmp_path_factory) / "judged-customers"
-    made_once(folder, lambda place: judged_run(place, "sequencing", days=26))
-    return folder / "run"
