@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from ppo_marketing.what_if.answers import asked
 from ppo_marketing.what_if.curve import spend_curve
 from ppo_marketing.what_if.fan import fan
 from ppo_marketing.what_if.scenarios import TODAY, Named
-from tests.support.pricing_stage import stage, today
+from tests.support.fourth_decision.pricing.world import PRICES, PricingSettings, draw_world
+from tests.support.pricing_stage import CHANCE, stage, today
 
 HALF = Named("Half as keen", {"response": 0.5})
 
@@ -43,6 +46,32 @@ def test_an_answer_is_what_playing_the_changed_world_gives() -> None:
         assert answer.kpis[name].value == pytest.approx(float(np.mean(amount))), name
     offers, orders = played.kpis["offers"].sum(), played.kpis["orders"].sum()
     assert answer.ratios["Orders per offer"] == pytest.approx(orders / offers)
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Any price for anyone."""
+
+    name: str
+
+    def arena(self, world: Any, rng: Any) -> Any:
+        return world
+
+    def control(self, world: Any, state: Any, rng: np.random.Generator) -> Any:
+        return rng.integers(0, len(PRICES), len(world.observe(state)))
+
+
+def test_differences_are_paired_day_by_day_and_draw_by_draw() -> None:
+    one = stage()
+    unlike = np.stack([np.full((2, len(PRICES)), CHANCE), np.full((2, len(PRICES)), CHANCE / 4)])
+    days = draw_world(unlike, one.episodes, PricingSettings(), np.random.default_rng(0))
+    guesses = {name: Guess(name) for name in ("a guess", "another guess")}
+    varied = replace(one, world=days, others=guesses)
+    first, same = asked(varied, (TODAY, Named("The same", {})), others=tuple(guesses))
+    assert first.value.high > first.value.low, "days differ"
+    assert same.change is not None
+    assert same.change.low == same.change.high == 0.0
+    assert first.beside["a guess"].value == first.beside["another guess"].value
 
 
 def test_the_same_question_gets_the_same_answer_and_plain_values() -> None:
