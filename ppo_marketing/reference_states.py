@@ -14,7 +14,8 @@ from ppo_marketing.behaviour import Behaviour, Choices, Controls
 from ppo_marketing.errors import UserError
 from ppo_marketing.policy import Actor
 from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.ppo.distributions import CategoricalHead, GaussianHead, ItemHead
+from ppo_marketing.ppo.categorical import CategoricalHead, ItemHead
+from ppo_marketing.ppo.gaussian import GaussianHead
 
 DEFAULT_STATES = 4_000
 """A share of decisions then has a standard error below .008, in a twentieth of them below .036."""

@@ -15,7 +15,8 @@ from envs.core.world import Array
 from ppo_marketing.errors import UserError
 from ppo_marketing.policy import Actor
 from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.ppo.distributions import CategoricalHead, GaussianHead
+from ppo_marketing.ppo.categorical import CategoricalHead
+from ppo_marketing.ppo.gaussian import GaussianHead
 from ppo_marketing.reference_states import ReferenceStates, choice_probabilities
 
 Floats = NDArray[np.float64]

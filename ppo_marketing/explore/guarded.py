@@ -20,7 +20,7 @@ from ppo_marketing.guardrails import Guardrail, GuardrailLimits
 from ppo_marketing.guardrails.batch import apply, outside
 from ppo_marketing.guardrails.context import Context, static_mask
 from ppo_marketing.guardrails.reasons import MEANING
-from ppo_marketing.ppo.distributions import GaussianHead
+from ppo_marketing.ppo.gaussian import GaussianHead
 from ppo_marketing.reference_states import choice_probabilities
 
 CLOSED = "closed by the limits"

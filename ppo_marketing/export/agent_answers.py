@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ppo_marketing.export.golden import TOLERANCE
 from ppo_marketing.export.onnx_policy import Answer
 from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.ppo.distributions import CategoricalHead, ItemHead
+from ppo_marketing.ppo.categorical import CategoricalHead, ItemHead
 
 Array = NDArray[Any]
 

@@ -33,7 +33,8 @@ from ppo_marketing.export.onnx_policy import Array
 from ppo_marketing.export.sealed import as_json, sealed
 from ppo_marketing.guardrails.limits import GuardrailLimits
 from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.ppo.distributions import CategoricalHead, GaussianHead
+from ppo_marketing.ppo.categorical import CategoricalHead
+from ppo_marketing.ppo.gaussian import GaussianHead
 
 __all__ = ["KIND", "bundle_files", "load_bundle", "schema_of"]
 

@@ -23,13 +23,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ppo_marketing.errors import UserError
 from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.ppo.distributions import (
-    MASKED_LOGIT,
-    CategoricalHead,
-    GaussianHead,
-    ItemHead,
-    SquashedGaussianHead,
-)
+from ppo_marketing.ppo.categorical import MASKED_LOGIT, CategoricalHead, ItemHead
+from ppo_marketing.ppo.gaussian import GaussianHead, SquashedGaussianHead
 from ppo_marketing.ppo.normalise import OBSERVATION_LIMIT, centre_and_scale
 
 Array = npt.NDArray[Any]

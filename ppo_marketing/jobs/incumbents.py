@@ -18,8 +18,8 @@ from ppo_marketing.jobs.released import champion_of
 from ppo_marketing.jobs.training import START
 from ppo_marketing.pipeline.refusals import as_user_error
 from ppo_marketing.ppo.agent import Agent
+from ppo_marketing.ppo.categorical import ItemHead
 from ppo_marketing.ppo.checkpoint import load_policy
-from ppo_marketing.ppo.distributions import ItemHead
 from ppo_marketing.tracking import open_tracker
 
 

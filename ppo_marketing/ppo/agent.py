@@ -13,8 +13,10 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from ppo_marketing.errors import UserError
+from ppo_marketing.ppo.categorical import CategoricalHead, ItemHead
 from ppo_marketing.ppo.config import PPOConfig
-from ppo_marketing.ppo.distributions import CategoricalHead, Head, ItemHead, head_for, head_from
+from ppo_marketing.ppo.head import Head
+from ppo_marketing.ppo.heads import head_for, head_from
 from ppo_marketing.ppo.networks import Perceptron
 from ppo_marketing.ppo.normalise import RunningMoments, normalise
 

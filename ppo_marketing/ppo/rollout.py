@@ -13,9 +13,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from ppo_marketing.errors import TrainingDiverged, UserError
 from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.ppo.distributions import Head
 from ppo_marketing.ppo.fused.acting import Actor
 from ppo_marketing.ppo.fused.crew import Crew
+from ppo_marketing.ppo.head import Head
 
 Array = npt.NDArray[Any]
 

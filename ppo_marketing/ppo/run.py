@@ -13,8 +13,8 @@ from gymnasium.vector import VectorEnv
 from ppo_marketing.errors import UserError
 from ppo_marketing.ppo.adam import Adam
 from ppo_marketing.ppo.agent import Agent
+from ppo_marketing.ppo.categorical import CategoricalHead
 from ppo_marketing.ppo.config import PPOConfig
-from ppo_marketing.ppo.distributions import CategoricalHead
 from ppo_marketing.ppo.minibatches import Held
 from ppo_marketing.ppo.networks import flatten_parameters
 from ppo_marketing.ppo.normalise import RewardScale, RunningMoments

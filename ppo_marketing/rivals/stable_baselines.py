@@ -20,7 +20,7 @@ from stable_baselines3.sac.policies import SACPolicy
 from torch.distributions import Distribution, Normal, kl_divergence
 
 from ppo_marketing.errors import TrainingDiverged, UserError
-from ppo_marketing.ppo.distributions import squash_correction
+from ppo_marketing.ppo.gaussian import squash_correction
 from ppo_marketing.ppo.normalise import RunningMoments, normalise
 from ppo_marketing.rivals.learned import Array, Learned, OnCurve, Probe, last_half_mean, probed
 from ppo_marketing.rivals.vec_env import NativeVecEnv

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.ppo.distributions import MASKED_LOGIT
+from ppo_marketing.ppo.categorical import MASKED_LOGIT
 from ppo_marketing.ppo.fused.compiled import TILE, Array, Floats, njit
 from ppo_marketing.ppo.fused.crew import Crew
 from ppo_marketing.ppo.fused.heads import CATEGORICAL, HeadForm, largest_of

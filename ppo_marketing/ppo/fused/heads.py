@@ -1,6 +1,7 @@
 """Log-probability, entropy and their gradients for one tile of stored actions, head by head.
 
-The formulas are those of `ppo/distributions.py`; here with the derivatives written out.
+The formulas are those of `ppo/gaussian.py` and `ppo/categorical.py`; here with the derivatives
+written out.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from ppo_marketing.ppo.distributions import HALF_LOG_2PI, MASKED_LOGIT
+from ppo_marketing.ppo.categorical import MASKED_LOGIT
 from ppo_marketing.ppo.fused.compiled import Floats, Ints, njit
+from ppo_marketing.ppo.gaussian import HALF_LOG_2PI
 
 GAUSSIAN, SQUASHED, CATEGORICAL = 0, 1, 2
 _LOG_2 = math.log(2.0)

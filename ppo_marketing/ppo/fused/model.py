@@ -6,18 +6,14 @@ import numpy as np
 import torch
 
 from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.ppo.distributions import (
-    CategoricalHead,
-    GaussianHead,
-    Head,
-    ItemHead,
-    SquashedGaussianHead,
-)
+from ppo_marketing.ppo.categorical import CategoricalHead, ItemHead
 from ppo_marketing.ppo.fused.compiled import TILE, Floats
 from ppo_marketing.ppo.fused.heads import CATEGORICAL, GAUSSIAN, SQUASHED, HeadForm
 from ppo_marketing.ppo.fused.kernel import BLOCKS, LANES, Model, Scratch
 from ppo_marketing.ppo.fused.objective import MEASURES
 from ppo_marketing.ppo.fused.perceptron import Net, largest_matrix, widest
+from ppo_marketing.ppo.gaussian import GaussianHead, SquashedGaussianHead
+from ppo_marketing.ppo.head import Head
 from ppo_marketing.ppo.networks import Perceptron, shared_buffer
 
 

@@ -13,14 +13,9 @@ from scipy import stats
 from torch import distributions
 
 from ppo_marketing.errors import UserError
-from ppo_marketing.ppo.distributions import (
-    CategoricalHead,
-    GaussianHead,
-    SquashedGaussianHead,
-    head_for,
-    head_from,
-    squash_correction,
-)
+from ppo_marketing.ppo.categorical import CategoricalHead
+from ppo_marketing.ppo.gaussian import GaussianHead, SquashedGaussianHead, squash_correction
+from ppo_marketing.ppo.heads import head_for, head_from
 
 LOW, HIGH = np.array([-1.0, 0.0]), np.array([1.0, 4.0])
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from ppo_marketing.errors import UserError
 from ppo_marketing.ppo.agent import Agent
+from ppo_marketing.ppo.categorical import CategoricalHead, ItemHead
 from ppo_marketing.ppo.config import PPOConfig
-from ppo_marketing.ppo.distributions import CategoricalHead, ItemHead, head_for, head_from
+from ppo_marketing.ppo.heads import head_for, head_from
 
 OBSERVATIONS = spaces.Box(-5.0, 5.0, (3,), np.float32)
 

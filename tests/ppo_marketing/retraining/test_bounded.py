@@ -9,7 +9,7 @@ from gymnasium import spaces
 from ppo_marketing.divergence import gaussian_kl
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.config import PPOConfig
-from ppo_marketing.ppo.distributions import GaussianHead
+from ppo_marketing.ppo.gaussian import GaussianHead
 from ppo_marketing.retraining.bounded import brought_back
 
 STATES = np.random.default_rng(1).normal(size=(200, 3)).astype(np.float32)
