@@ -1,15 +1,19 @@
-"""The benchmark as a process: its JSON, its refusals, real campaigns and the published counts."""
+"""The benchmark as it is called: its JSON, its refusals, real campaigns, the published counts."""
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+
+from benchmarks import ipinyou_rlb
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PUBLISHED_CAMPAIGN = "2997"
@@ -37,11 +41,23 @@ EXPECTED = {
 }
 
 
-def run(*options: str) -> subprocess.CompletedProcess[str]:
-    script = REPOSITORY / "benchmarks" / "ipinyou_rlb.py"
-    return subprocess.run(
-        [sys.executable, str(script), *options], capture_output=True, text=True, check=False
-    )
+class Finished(NamedTuple):
+    """What a call of the script left: its exit code and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*options: str) -> Finished:
+    """The script's main function, without another process's imports."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = ipinyou_rlb.main(options)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return Finished(code, out.getvalue(), err.getvalue())
 
 
 def result_of(*options: str) -> dict[str, Any]:
@@ -117,9 +133,13 @@ def test_a_campaign_without_a_test_file_says_what_it_was_played_on(small_folder:
     assert "no test file: played on the validation episodes" in finished.stdout
 
 
-def test_bad_data_ends_with_code_3_and_one_message(small_folder: Path) -> None:
+def test_bad_data_ends_the_process_with_code_3_and_one_message(small_folder: Path) -> None:
     (small_folder / "5.info.json").write_text("{}")
-    finished = run("--data", str(small_folder), "--campaign", "5", "--json")
+    script = REPOSITORY / "benchmarks" / "ipinyou_rlb.py"
+    finished = subprocess.run(
+        [sys.executable, str(script), "--data", str(small_folder), "--campaign", "5", "--json"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert finished.returncode == 3
     assert finished.stdout == ""
     assert "Traceback" not in finished.stderr
