@@ -32,7 +32,7 @@ from ppo_marketing.jobs.releasing import promote
 from ppo_marketing.lifts import lifts
 from ppo_marketing.overview import headline
 from ppo_marketing.report_run import run_page
-from tests.support.app_project import DECISION, RUN
+from tests.support.app_project import DAYS, DECISION, RUN
 from tests.support.released_project import passing_copy
 
 
@@ -52,7 +52,7 @@ def test_the_log_says_again_exactly_what_the_gate_was_told(parts: Parts) -> None
 
 def test_the_days_of_the_log_are_parted_where_judging_begins(parts: Parts) -> None:
     days = log_days(parts)
-    assert len(days) == 14
+    assert len(days) == DAYS
     assert all((day.part == "judged") == (day.day >= parts.calibration.judged_from) for day in days)
     assert all(day.mature for day in days), "clicks come at once here"
 

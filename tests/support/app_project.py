@@ -11,8 +11,11 @@ from ppo_marketing.jobs.kept_runs import runs_folder
 from ppo_marketing.jobs.line import run_line
 from ppo_marketing.progress import SilentReporter
 from tests.support.once import made_once, shared_folder
+from tests.support.unpainted import unpainted
 
 DECISION, RUN = "bidding", "small"
+DAYS = 8
+"""Of its log: what it is fitted to is most of what it costs."""
 
 
 def small_run(project: Path) -> Path:
@@ -23,7 +26,7 @@ def small_run(project: Path) -> Path:
             "decision": DECISION,
             "project": project,
             "output": runs_folder(project) / RUN,
-            "log": {"days": 14},
+            "log": {"days": DAYS},
             "training": {
                 "total_steps": 6144,
                 "copies": 32,
@@ -43,7 +46,8 @@ def small_run(project: Path) -> Path:
 @pytest.fixture(scope="session")
 def app_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project, made once for all test processes; not to be changed."""
-    return made_once(shared_folder(tmp_path_factory) / "app-project", small_run)
+    with unpainted():
+        return made_once(shared_folder(tmp_path_factory) / "app-project", small_run)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from ppo_marketing.retraining.decisions import Outcome
 from ppo_marketing.retraining.project import load_project
 from tests.support.audits import SOUND
 from tests.support.tiny_decision import NAME, known
+from tests.support.unpainted import unpainted
 
 DAYS = 12
 NOW = datetime(2024, 1, 14, 12, tzinfo=UTC)
@@ -42,14 +43,7 @@ POOR = {**TRAINING, "total_steps": 2_048, "ppo": {"learning_rate": 1e-9}}
 @contextmanager
 def supported() -> Iterator[None]:
     """The tiny decision is known, and the log speaks for whatever is judged."""
-    from matplotlib.figure import Figure
-
-    def unpainted(figure: Figure, path: Path | str, **how: Any) -> None:
-        Path(path).write_bytes(b"")
-
-    with known(), judged_as(SOUND), pytest.MonkeyPatch.context() as patch:
-        # Pictures are a third of the time of so small a run, and are looked at elsewhere.
-        patch.setattr(Figure, "savefig", unpainted)
+    with known(), judged_as(SOUND), unpainted(), pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.delenv("PPO_MARKETING_PROJECT", raising=False)
         yield

@@ -20,6 +20,7 @@ from ppo_marketing.jobs.kept_runs import runs_folder
 from ppo_marketing.progress_file import FileReporter, begin_again, read_progress
 from ppo_marketing.tracking.values import process_tags
 from tests.support.app_project import DECISION, RUN, app_project
+from tests.support.forked_jobs import Forked
 
 __all__ = ["app_project"]
 
@@ -37,8 +38,9 @@ def _ended(job: Job) -> bool:
 
 
 def test_a_training_is_stopped_after_saving_and_resumed_from_there(
-    app_project: Path, tmp_path: Path
+    app_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("ppo_marketing.jobs.background.subprocess.Popen", Forked)
     calibration = runs_folder(app_project) / RUN / "calibration"
     # Setting a fresh tracker up takes seconds, and is tested elsewhere.
     (tmp_path / "mlruns").mkdir()
