@@ -186,7 +186,8 @@ def _as_written(cell: Any) -> Any:
 
 
 def _legend() -> alt.Legend:
-    return alt.Legend(orient="top", title=None, labelLimit=300)
+    # Symbols are as strong as the lines, where a pale spread is drawn in the same colour.
+    return alt.Legend(orient="top", title=None, labelLimit=300, symbolOpacity=1)
 
 
 def _is_number(column: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -26,6 +27,30 @@ from tests.support.served_app import SETTLED
 __all__ = ["app_project"]
 
 PATIENCE_MS = 240_000
+# A change of the page is answered by a run of its script; a press that changes nothing, by none.
+NO_ANSWER_MS = 1_000
+COUNT_RUNS = """
+window.runs = 0;
+new MutationObserver(changes => {
+  for (const one of changes)
+    if (one.target.dataset.testScriptState === 'running') window.runs += 1;
+}).observe(document, {subtree: true, attributeFilter: ['data-test-script-state']});
+"""
+ANSWERED = f"""([runs, since]) =>
+  (window.runs > runs || performance.now() - since > {NO_ANSWER_MS}) && {SETTLED}"""
+# Charts are drawn anew after the window's width: nothing has moved for a fifth of a second.
+STEADY = """() => new Promise(done => {
+  let last = '', same = 0;
+  const look = () => {
+    const main = document.querySelector('[data-testid=stMain]');
+    const sizes = [...main.querySelectorAll('canvas, svg')].map(one => one.clientWidth);
+    const now = [innerWidth, main.scrollHeight, ...sizes].join();
+    same = now === last ? same + 1 : 0;
+    last = now;
+    if (same >= 12) done(); else requestAnimationFrame(look);
+  };
+  look();
+})"""
 # Opened below the root, Streamlit's page looks for its server in two places; the first has none.
 PROBES = ("/_stcore/health", "/_stcore/host-config")
 
@@ -93,22 +118,27 @@ class Visit:
     def press(self, label: str, role: Literal["button", "tab", "radio"] = "button") -> None:
         """Press a button, a tab or one of several, and wait until the page has answered."""
         named = self.page.get_by_role(role, name=label, exact=role == "button")
-        named.first.click()
-        self.page.wait_for_timeout(300)
-        self.settled()
+        with self._answered():
+            named.first.click()
 
     def choose(self, label: str, option: str) -> None:
         """Choose an option of a list."""
         self.page.get_by_role("combobox", name=label).first.click()
-        self.page.get_by_role("option", name=option, exact=True).click()
-        self.page.wait_for_timeout(300)
-        self.settled()
+        with self._answered():
+            self.page.get_by_role("option", name=option, exact=True).click()
 
     def write(self, label: str, text: str) -> None:
         """Write into a field of text or of a number."""
         field = self.page.locator(f"input[aria-label='{label}']").first
         field.fill(text)
         field.press("Tab")
+
+    @contextmanager
+    def _answered(self) -> Iterator[None]:
+        """Wait until the page has answered what is done in the block, and is drawn."""
+        before = self.page.evaluate("[window.runs, performance.now()]")
+        yield
+        self.page.wait_for_function(ANSWERED, arg=before)
 
     def settled(self) -> None:
         """Wait until the page is drawn and nothing runs any more."""
@@ -127,10 +157,10 @@ class Visit:
         """Keep a picture of the whole page; it is nowhere wider than the window."""
         self.page.set_viewport_size({"width": width, "height": 900})
         self.settled()
-        self.page.wait_for_timeout(600)
+        self.page.evaluate(STEADY)
         height = self.page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
         self.page.set_viewport_size({"width": width, "height": min(int(height) + 20, 4000)})
-        self.page.wait_for_timeout(600)
+        self.page.evaluate(STEADY)
         self.page.screenshot(path=str(self.pictures / f"{name}-{width}.png"))
         wide = self.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"{name} is {wide} pixels wide in a window of {width}"
@@ -147,5 +177,6 @@ class Visit:
 def visit(browser: Browser, screenshots: Path) -> Iterator[Visit]:
     """A tab of its own, not yet anywhere."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context.add_init_script(COUNT_RUNS)
     yield Visit(context.new_page(), "", screenshots)
     context.close()

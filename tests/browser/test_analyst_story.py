@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from zipfile import ZipFile
@@ -10,17 +12,24 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from envs import load_decision
-from ppo_marketing.audit_trail import Action, read_trail
+from ppo_marketing.audit_trail import Action, Entry, append, read_trail
 from ppo_marketing.jobs.logs import generate
 from ppo_marketing.jobs.release_book import trail_of
+from ppo_marketing.jobs.verdicts import kept_verdict
 from ppo_marketing.uploads import kept_logs
 from tests.browser.conftest import Visit
 from tests.support.app_project import DECISION, RUN
+from tests.support.comparisons import keep, ppo_and_a2c
 from tests.support.released_project import passing_copy
 from tests.support.served_app import served
 
 FAILED = "The simulator failed its checks. Why train in it all the same?"
-QUICKLY = {"PPO_MARKETING_EVALUATION__EPISODES": "12", "PPO_MARKETING_EVALUATION__BOOTSTRAP": "200"}
+QUICKLY = {
+    "PPO_MARKETING_EVALUATION__EPISODES": "12",
+    "PPO_MARKETING_EVALUATION__BOOTSTRAP": "200",
+    "PPO_MARKETING_TRAINING__EPISODES": "32",
+    "PPO_MARKETING_TRAINING__VALIDATION_EPISODES": "8",
+}
 WIDTHS = (390, 1280, 1920)
 
 
@@ -28,12 +37,16 @@ WIDTHS = (390, 1280, 1920)
 def test_from_a_log_to_a_released_policy_and_back(
     visit: Visit, app_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The project has a policy already, so that there is one to go back to."""
+    """The project gets a policy before that, so that there is one to go back to."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     project, log = tmp_path / "project", tmp_path / "March.parquet"
-    passing_copy(app_project, project)
+    project.mkdir()
     generate(load_decision(DECISION), "default", 8, 0, log)
     with served(project, **QUICKLY) as (visit.url, _):
+        visit.open()
+        visit.sees("Nothing has been trained here yet")
+        visit.picture("overview-empty")
+        passing_copy(app_project, project)
         visit.open()
         visit.sees("What is released")
         _hand_in(visit, log)
@@ -78,7 +91,7 @@ def _fit(visit: Visit, name: str) -> None:
 
 def _train(visit: Visit, name: str) -> None:
     visit.go("Train")
-    visit.write("Total steps (environment steps)", "20000")
+    visit.write("Total steps (environment steps)", "15000")
     visit.sees("How PPO learns")
     if visit.page.get_by_text(FAILED).count():
         visit.write(FAILED, "a rehearsal")
@@ -147,32 +160,42 @@ def _release(visit: Visit, why: str, until: date | None = None) -> None:
     visit.press("Record it")
 
 
-def test_the_first_page_of_an_empty_project(visit: Visit, tmp_path: Path) -> None:
-    with served(tmp_path) as (visit.url, _):
-        visit.open()
-        visit.sees("Nothing has been trained here yet")
-        visit.picture("overview-empty")
-        visit.went_well()
+@pytest.fixture(scope="module")
+def address(app_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the trained project is served, with a champion and a comparison beside its run."""
+    project = tmp_path_factory.mktemp("shown")
+    run = passing_copy(app_project, project, passed=False)
+    keep(project, DECISION, "ppo-and-a2c", ppo_and_a2c())
+    released = Entry(
+        time="2026-11-01T00:00:00+00:00", actor="deploy", approver="Ada", action=Action.PROMOTE,
+        decision=DECISION, to_version=1, policy_sha256=kept_verdict(run).policy_sha256,
+        reason="the log supports it", verdict="passed",
+    )  # fmt: skip
+    trail_of(project).parent.mkdir(parents=True)
+    append(trail_of(project), replace(released, policy_sha256="a" * 64))
+    append(trail_of(project), replace(released, action=Action.APPROVE, to_version=2))
+    with served(project) as (url, _):
+        yield url
 
 
 @pytest.mark.timeout(900)
-def test_every_page_of_a_trained_project_at_every_width(visit: Visit, app_project: Path) -> None:
-    with served(app_project) as (visit.url, _):
-        visit.open()
-        titles = visit.page.get_by_test_id("stSidebarNavLink").all_inner_texts()
-        for title in [text.split("\n")[-1] for text in titles]:
-            visit.go(title)
-            for width in WIDTHS:
-                visit.picture(title.lower().replace(" ", "-"), width)
-        visit.went_well()
+def test_every_page_of_a_trained_project_at_every_width(visit: Visit, address: str) -> None:
+    visit.url = address
+    visit.open()
+    titles = visit.page.get_by_test_id("stSidebarNavLink").all_inner_texts()
+    for title in [text.split("\n")[-1] for text in titles]:
+        visit.go(title)
+        for width in WIDTHS:
+            visit.picture(title.lower().replace(" ", "-"), width)
+    visit.went_well()
 
 
-def test_a_link_opens_what_was_looked_at(visit: Visit, app_project: Path) -> None:
-    with served(app_project) as (visit.url, _):
-        visit.open()
-        visit.go("Simulator")
-        address = visit.page.url.removeprefix(visit.url)
-        assert f"run={RUN}" in address
-        visit.open(address)
-        visit.sees("checks on what was held out of its fit")
-        visit.went_well()
+def test_a_link_opens_what_was_looked_at(visit: Visit, address: str) -> None:
+    visit.url = address
+    visit.open()
+    visit.go("Simulator")
+    link = visit.page.url.removeprefix(address)
+    assert f"run={RUN}" in link
+    visit.open(link)
+    visit.sees("checks on what was held out of its fit")
+    visit.went_well()
