@@ -59,10 +59,10 @@ def test_from_a_log_to_a_released_policy_and_back(
         visit.go("Evidence")
         visit.sees("What the gate asked")
 
-        visit.open(f"/?decision={DECISION}&run={RUN}")
+        visit.choose("Run", f"{RUN} · judged")
         _release(visit, "the log supports it")
         visit.sees("This policy is the champion, version 1")
-        visit.open(f"/?decision={DECISION}&run=spring")
+        visit.choose("Run", "spring · judged")
         _release(visit, "a pilot in one city", until=date.today() + timedelta(days=9))
         visit.sees("This policy is the champion, version 2")
         _export(visit)
