@@ -18,6 +18,8 @@ from envs.core.scenario import Remark
 
 Floats = NDArray[np.float64]
 
+ALIKE = 1.05
+"""Days whose traffic differs by less than this factor show no season."""
 LEAST_DAYS = 4
 """With fewer a line through days says nothing."""
 
@@ -55,6 +57,14 @@ class Season:
         if season == 1:
             return ()
         brought = ", ".join(f"{name} x {self.factor(name, season):.3g}" for name in self.elasticity)
+        if self.busiest < ALIKE * self.quietest:
+            return (
+                Remark(
+                    "The log's days all had about the same traffic: what comes with a season of "
+                    f"x {season:g} they do not show.",
+                    beyond=True,
+                ),
+            )
         found = [Remark(f"On this log's days, traffic x {season:g} comes with {brought}.")]
         if not self.quietest <= season <= self.busiest:
             found.append(

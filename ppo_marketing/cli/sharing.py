@@ -80,7 +80,7 @@ def allocate(
         }
         show(True, told, "")
         return
-    print_table(_table(shares, currency, decision.episode))
+    print_table(_table(shares, currency))
     typer.echo(
         f"shared so, they would earn {shares.value:,.4g} {currency}: {shares.gain:+,.4g} against "
         f"now; {shares.left:,.4g} stay unspent"
@@ -91,11 +91,11 @@ def allocate(
         typer.echo(line)
 
 
-def _table(found: Allocation, currency: str, episode: str) -> Table:
+def _table(found: Allocation, currency: str) -> Table:
     from rich.table import Table
 
     table = Table(
-        title=f"{found.total:,.4g} {currency} a {episode} over {len(found.shares)} campaigns",
+        title=f"{found.total:,.4g} {currency} over {len(found.shares)} campaigns",
         title_justify="left",
     )
     table.add_column("run")

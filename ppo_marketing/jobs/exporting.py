@@ -120,7 +120,7 @@ def whole_run(run: Path, audited: Audited) -> Exportable:
     with as_user_error():
         settings: Any = load_settings(audited.policy, decision.settings_type)
         world = calibration.history_world(settings)
-    observation, mask = _met(agent, calibration, settings)
+    observation, mask = _met(agent, calibration, decision.training_settings(settings))
     limits = _limits(run / "config.yaml", world.action_space, observation)
     table, reason = _table(decision, agent, world, limits)
     log = read_json(run / "calibration" / "log.json")

@@ -43,3 +43,10 @@ def test_a_season_moves_amounts_by_their_elasticity_and_knows_its_bounds() -> No
     for far in (0.4, 1.6):
         assert [one.beyond for one in season.remarks(far)] == [False, True]
         assert "0.5 to 1.5 times the usual traffic" in season.remarks(far)[1].text
+
+
+def test_days_that_are_alike_show_no_season_and_that_is_said() -> None:
+    flat = Season.seen(np.array([100.0, 101.0, 99.0, 100.0]), {"prices": np.ones(4)})
+    (said,) = flat.remarks(1.2)
+    assert said.beyond
+    assert "about the same traffic" in said.text
