@@ -14,6 +14,9 @@ Sessions (C2): 3 segments (one-hot x), 3 categories with two items each,
 
 Slates: three of the C1 items on a page, dealt at random; at most one is chosen, by a conditional
 logit of w = exp(-3 + mu_a + .5 x . v_a + {0, -.4, -.8}) against 1 for none.
+
+Seasons: C1 on days of traffic LN(0, .3^2) x the usual, on which other people come: x_1 has the mean
+log traffic, so that busy days bring more of those who like what x_1 stands for.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from numpy.random import Generator
 
 from envs.personalization.model import (
     Contexts,
+    Floats,
     Ints,
     Items,
     RewardModel,
@@ -55,6 +59,7 @@ class Preset:
     interaction: float = 0.5
     boredom: float = 0.5  # eta
     leave_boredom: float = 0.01  # l_b
+    traffic_sd: float = 0.0  # of the log of a day's traffic
 
 
 PRESETS: dict[str, Preset] = {
@@ -62,12 +67,14 @@ PRESETS: dict[str, Preset] = {
     "sessions": Preset(sessions=True),
     "no_boredom": Preset(sessions=True, boredom=0.0),
     "slates": Preset(slots=3, intercept=-3.0),
+    "seasons": Preset(traffic_sd=0.3),
 }
 
 POSITION_EFFECT = np.array([0.0, -0.4, -0.8])  # of the slates' places, logits
 AFFINITY = np.array([[0.9, 0.0, -0.6], [-0.3, 0.8, 0.0], [0.0, -0.5, 0.7]])  # [segment, category]
 ITEM_EFFECT = np.array([0.30, -0.20])  # of the two items of a category
 SESSION_INTERCEPT = -4.2
+SEASON_DAYS = 60  # of the seasonal market, where nothing says how many
 
 
 @dataclass(frozen=True)
@@ -79,13 +86,24 @@ class Truth:
     logging: SoftmaxPolicy
     preset: Preset
 
-    def contexts(self, count: int, rng: Generator) -> Contexts:
-        """`count` visitors; every item is eligible."""
+    def traffic(self, days: int, rng: Generator) -> Floats:
+        """The traffic of `days` days, x the mean day's, `[days]`."""
+        drawn = np.exp(self.preset.traffic_sd * rng.standard_normal(days))
+        return np.asarray(drawn / drawn.mean())
+
+    def contexts(self, count: int, rng: Generator, traffic: Floats | None = None) -> Contexts:
+        """`count` visitors of days of `traffic [count]`; every item is eligible."""
         if self.preset.sessions:
             segment = rng.integers(0, len(AFFINITY), count)
             return Contexts(np.eye(len(AFFINITY), dtype=np.float32)[segment], None)
         x = rng.standard_normal((count, self.model.context_size))
-        return Contexts(x.astype(np.float32), None)
+        if not self.preset.traffic_sd:
+            return Contexts(x.astype(np.float32), None)
+        if traffic is None:
+            days = self.traffic(SEASON_DAYS, rng)
+            traffic = rng.choice(days, count, p=days / days.sum())
+        x[:, 0] += np.log(traffic)
+        return Contexts(x.astype(np.float32), None, traffic)
 
 
 def truth_of(preset: Preset, seed: int = TASTE_SEED) -> Truth:

@@ -24,8 +24,13 @@ def generate_log(truth: Truth, days: int, rng: Generator) -> pa.Table:
         return _session_log(truth, days, rng)
     if truth.preset.slots > 1:
         return _slate_log(truth, days, rng)
-    count = days * VISITS_PER_DAY
-    contexts = truth.contexts(count, rng)
+    each, traffic = np.full(days, VISITS_PER_DAY), None
+    if truth.preset.traffic_sd:
+        of_day = truth.traffic(days, rng)
+        each = np.rint(VISITS_PER_DAY * of_day).astype(np.int64)
+        traffic = of_day.repeat(each)
+    count = int(each.sum())
+    contexts = truth.contexts(count, rng, traffic)
     propensities = truth.logging.probabilities(contexts.x, None)
     item = drawn_items(propensities, rng)
     nobody = np.zeros(count, np.int64)
@@ -33,7 +38,7 @@ def generate_log(truth: Truth, days: int, rng: Generator) -> pa.Table:
     context = {f"x{d}": pa.array(contexts.x[:, d]) for d in range(contexts.x.shape[1])}
     return pa.table(
         {
-            "timestamp": _times(_arrivals(days, VISITS_PER_DAY, rng)),
+            "timestamp": _times(_arrivals(each, rng)),
             "unit_id": _numbered("visitor", np.arange(count)),
             "action_id": _names(truth, item),
             "propensity": propensities[np.arange(count), item],
@@ -60,7 +65,7 @@ def _slate_log(truth: Truth, days: int, rng: Generator) -> pa.Table:
     context = {f"x{d}": pa.array(contexts.x[page, d]) for d in range(contexts.x.shape[1])}
     return pa.table(
         {
-            "timestamp": _times(_arrivals(days, each, rng)[page]),
+            "timestamp": _times(_arrivals(np.full(days, each), rng)[page]),
             "unit_id": _numbered("visitor", page),
             "action_id": _names(truth, shown.ravel()),
             "position": position + 1,
@@ -86,7 +91,7 @@ def _session_log(truth: Truth, days: int, rng: Generator) -> pa.Table:
         truth.model, truth.items, contexts, nothing, settings, rng, terms=settings.session_terms
     )
     state = world.initial(count, rng)
-    start = _arrivals(days, SESSIONS_PER_DAY, rng)
+    start = _arrivals(np.full(days, SESSIONS_PER_DAY), rng)
     pages = []
     for step in range(world.horizon):
         here = np.flatnonzero(~state.gone)
@@ -114,10 +119,11 @@ def _session_log(truth: Truth, days: int, rng: Generator) -> pa.Table:
     )
 
 
-def _arrivals(days: int, each: int, rng: Generator) -> NDArray[np.int64]:
-    """Microseconds since the first day, `each` a day, ascending."""
-    offset = np.sort(rng.integers(0, _DAY_MICROSECONDS, (days, each)), axis=1)
-    return np.asarray((offset + np.arange(days)[:, None] * _DAY_MICROSECONDS).ravel())
+def _arrivals(each: NDArray[np.int64], rng: Generator) -> NDArray[np.int64]:
+    """Microseconds since the first day of `each [days]` arrivals a day, ascending."""
+    offset = rng.integers(0, _DAY_MICROSECONDS, int(each.sum()))
+    day = np.arange(len(each)).repeat(each)
+    return np.asarray(np.sort(offset + day * _DAY_MICROSECONDS))
 
 
 def _times(microseconds: NDArray[np.int64]) -> pa.Array:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
+from envs.personalization.columns import codes
 from envs.personalization.generator import PRESETS, Truth, truth_of
 from envs.personalization.model import LoggedRows, drawn_items, logit_of, sigmoid
 from envs.personalization.session_world import SessionWorld
@@ -79,4 +80,5 @@ def logged_rows(truth: Truth, count: int, rng: Generator) -> LoggedRows:
         reward=(rng.random(count) < rate).astype(np.float64),
         weight=np.ones(count),
         eligible=contexts.eligible,
+        day=None if contexts.traffic is None else codes(contexts.traffic),
     )

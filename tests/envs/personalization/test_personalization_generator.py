@@ -5,6 +5,7 @@ import pytest
 
 from envs.personalization.generator import PRESETS, truth_of
 from envs.personalization.model import mean_probability, sigmoid
+from envs.personalization.sample_log import generate_log
 from envs.personalization.settings import PersonalizationSettings
 from envs.personalization.truth import logged_rows, true_world
 
@@ -63,3 +64,20 @@ def test_logged_rows_follow_their_propensities_and_rates() -> None:
 def test_an_unknown_preset_is_refused_with_the_ones_there_are() -> None:
     with pytest.raises(ValueError, match="choose one of"):
         true_world("banner", 3, PersonalizationSettings(), np.random.default_rng(0))
+
+
+def test_the_seasonal_market_has_other_visitors_on_busy_days_and_its_log_tells_the_days() -> None:
+    truth = truth_of(PRESETS["seasons"])
+    visitors = truth.contexts(40_000, np.random.default_rng(5))
+    assert visitors.traffic is not None
+    busy = visitors.traffic > np.median(visitors.traffic)
+    mean = np.log(visitors.traffic[busy]).mean()
+    assert visitors.x[busy, 0].mean() == pytest.approx(mean, abs=0.03)
+    log = generate_log(truth, 6, np.random.default_rng(5))
+    day = log["timestamp"].to_numpy().astype("datetime64[D]")
+    each = np.unique(day, return_counts=True)[1]
+    assert len(each) == 6
+    assert each.max() > 1.2 * each.min()
+    x = log["x0"].to_numpy()
+    means = [x[day == one].mean() for one in np.unique(day)]
+    np.testing.assert_allclose(means, np.log(each / each.mean()), atol=0.05)
