@@ -122,10 +122,17 @@ def seasonal_weight(traffic: Floats, season: float) -> Floats:
 
 
 def _drawn(contexts: Contexts, weight: Floats) -> Contexts:
-    """As many contexts in proportion to `weight [N]`: evenly spaced quantiles draw, no chance."""
-    places = (np.arange(contexts.size) + 0.5) / contexts.size
-    reached = np.searchsorted(np.cumsum(weight) / weight.sum(), places)
-    return contexts.rows(np.minimum(reached, contexts.size - 1))
+    """As many contexts in proportion to `weight [N]`: evenly spaced quantiles draw, no chance.
+
+    Whoever is drawn stays in place, and only those who are not make room for whoever is drawn more
+    than once: what is paired visitor by visitor differs no more than it must.
+    """
+    everyone = np.arange(contexts.size)
+    reached = np.searchsorted(np.cumsum(weight) / weight.sum(), (everyone + 0.5) / contexts.size)
+    times = np.bincount(np.minimum(reached, contexts.size - 1), minlength=contexts.size)
+    drawn = everyone.copy()
+    drawn[times == 0] = everyone.repeat(np.maximum(times - 1, 0))
+    return contexts.rows(drawn)
 
 
 def changed_terms(terms: SessionTerms, scenario: PersonalizationScenario) -> SessionTerms:

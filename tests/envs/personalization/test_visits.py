@@ -16,7 +16,7 @@ from envs.personalization.best_slate import best_slate_value
 from envs.personalization.generator import Preset, truth_of
 from envs.personalization.model import LoggedRows, mean_probability, sigmoid
 from envs.personalization.rules import BestFixed, Uniform
-from envs.personalization.scenario import PersonalizationScenario
+from envs.personalization.scenario import PersonalizationScenario, seasonal_weight
 from envs.personalization.settings import PersonalizationSettings
 from envs.personalization.world import PersonalizationWorld
 from ppo_marketing.evaluation import play
@@ -267,6 +267,11 @@ def test_a_season_brings_who_came_on_such_days_and_how_readily_they_responded() 
     assert {tuple(row) for row in busy.contexts.x[:500].tolist()} <= known
     # One Newton step of days that differ by up to half a logit: near the root, not on it.
     assert np.exp(busy.model.bias - world.model.bias) == pytest.approx(np.sqrt(1.2), rel=0.02)
+    stayed = (busy.contexts.x == world.contexts.x).all(axis=1).mean()
+    weight = seasonal_weight(now, 1.2) / seasonal_weight(now, 1.2).mean()
+    assert stayed == pytest.approx(np.minimum(weight, 1).mean(), abs=0.01), (
+        "nobody moves needlessly"
+    )
     quiet = world.under(PersonalizationScenario(season=0.8)).contexts.traffic
     assert quiet is not None
     assert quiet.mean() == pytest.approx(0.8 * now.mean(), rel=1e-3)
