@@ -19,6 +19,7 @@ from ppo_marketing.cli.content_options import (
     Rules,
     Seed,
 )
+from ppo_marketing.cli.content_rating import pairs, rate
 from ppo_marketing.cli.content_releases import (
     approve,
     champion,
@@ -27,7 +28,7 @@ from ppo_marketing.cli.content_releases import (
     reject,
     rollback,
 )
-from ppo_marketing.cli.content_texts import compare, gate, generate, pairs, rate, regress
+from ppo_marketing.cli.content_texts import compare, gate, generate, regress
 from ppo_marketing.cli.options import Json
 from ppo_marketing.cli.show import reporter, show
 from ppo_marketing.errors import UserError

@@ -1,4 +1,4 @@
-"""`content generate`, `compare`, `gate`, `regress`, `rate`: what models write, and if it may."""
+"""`content generate`, `compare`, `gate`, `regress`: what models write, and if it may."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def generate(
     """Write a copy deck; what breaks a hard rule is blocked, whatever its score."""
     from ppo_marketing.content.stages.texts import generate as write
 
-    config = _drawing(most_tokens, temperature)
+    config = drawing(most_tokens, temperature)
     found = write(
         model, prompts, output, rules=rules, per_prompt=per_prompt, config=config, seed=seed
     )
@@ -88,7 +88,7 @@ def compare(
     rows = side_by_side(
         reference, model or [], prompts,
         rules=rules, reward=reward, best_of=best_of, chosen_by=chosen_by, texts=texts,
-        config=_drawing(most_tokens, temperature), seed=seed,
+        config=drawing(most_tokens, temperature), seed=seed,
     )  # fmt: skip
     if json:
         show(True, {"models": [asdict(row) for row in rows]}, "")
@@ -128,7 +128,7 @@ def gate(
     from ppo_marketing.content.stages.checks import gate as judged
     from ppo_marketing.errors import GateNotPassed
 
-    config = _drawing(most_tokens, temperature)
+    config = drawing(most_tokens, temperature)
     if output is None:
         verdict = judged(
             reference, model, prompts, rules=rules, reward=reward, texts=texts,
@@ -176,7 +176,7 @@ def regress(
 
     found = compared(
         old, new, prompts, rules=rules, old_rules=old_rules, texts=texts,
-        config=_drawing(most_tokens, temperature), seed=seed,
+        config=drawing(most_tokens, temperature), seed=seed,
     )  # fmt: skip
     values = found.as_values()
     if json:
@@ -196,53 +196,8 @@ def regress(
         )
 
 
-def rate(
-    pairs: Annotated[Path, typer.Argument(help='JSON lines {"prompt": ..., "a": ..., "b": ...}.')],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .jsonl of ratings.")],
-    seed: Seed = 0,
-    json: Json = False,
-) -> None:
-    """Choose between two texts by the keys 1 and 2; s skips, q stops, nothing is lost."""
-    from ppo_marketing.content.stages.files import read_pairs
-    from ppo_marketing.content.stages.rating import rate as rated
-
-    def ask(prompt: str, first: str, second: str) -> str:
-        typer.echo(f"\n{prompt}\n  1  {first}\n  2  {second}", err=True)
-        while True:
-            typer.echo("1, 2, s(kip) or q(uit): ", nl=False, err=True)
-            key = typer.getchar()
-            typer.echo(key, err=True)
-            if key in ("1", "2", "s", "q"):
-                return key
-
-    found = rated(read_pairs(pairs), output, ask, seed)
-    show(
-        json,
-        found,
-        f"{found['rated_now']} rated now, {found['rated']} in all, of {found['pairs']} pairs; "
-        f"they are in {output}",
-    )
-
-
-def pairs(
-    model: ModelFolder,
-    prompts: Prompts,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .jsonl of pairs to rate.")],
-    per_prompt: Annotated[int, typer.Option(min=1, help="Pairs of each prompt.")] = 1,
-    most_tokens: MostTokens = 24,
-    temperature: Temperature = 1.0,
-    seed: Seed = 0,
-    json: Json = False,
-) -> None:
-    """Write pairs of a model's texts for people to choose between, here or in the app."""
-    from ppo_marketing.content.stages.texts import write_pairs
-
-    config = _drawing(most_tokens, temperature)
-    count = write_pairs(model, prompts, output, per_prompt=per_prompt, config=config, seed=seed)
-    show(json, {"pairs": count, "file": str(output)}, f"{count:,} pairs to rate in {output}")
-
-
-def _drawing(most_tokens: int, temperature: float) -> AlignmentConfig:
+def drawing(most_tokens: int, temperature: float) -> AlignmentConfig:
+    """The settings of an alignment that matter where texts are only drawn."""
     from ppo_marketing.content.alignment_config import AlignmentConfig
 
     return AlignmentConfig(most_tokens=most_tokens, temperature=temperature)

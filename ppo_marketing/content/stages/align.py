@@ -27,6 +27,7 @@ from ppo_marketing.content.stages.looks import (
     Look,
     distance,
     drawn,
+    in_deviations,
     judge_of,
     truth_of,
 )
@@ -69,9 +70,8 @@ def ppo(
     asked = read_prompts(prompts)
     brand = None if rules is None else read_brand(rules)
     reward = brand_reward(brand, Path() if rules is None else rules.parent, models, how)
-    judges = Judges(
-        None if held_out is None else judge_of(held_out), None if gold is None else truth_of(gold)
-    )
+    judge = None if held_out is None else judge_of(held_out)
+    truth = None if gold is None else truth_of(gold)
     inputs = {
         "model": folder_sha256(model),
         "prompts": file_sha256(prompts),
@@ -90,6 +90,7 @@ def ppo(
             return stage.result
         first = reward.members[0] if reward.members else None
         run = start_alignment(language, first, asked, config, np.random.default_rng(seed))
+        judges = Judges(judge, None if truth is None else in_deviations(truth, run, asked))
         best = _align(stage, run, asked, reward, judges, patience, reporter, on_update)
         run.values.copy_(best["values"])
         language.save(output / "model")

@@ -29,15 +29,14 @@ Look = dict[str, float]
 reference's texts."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Judges:
     """Who looks on: reward models of other pairs, which choose the update that is kept, and a score
-    that is trusted, which chooses nothing.
+    that is trusted, in deviations of the reference's texts, which chooses nothing.
     """
 
     held_out: Judge | None
     gold: Truth | None
-    _reference: tuple[float, float] | None = None  # mean and deviation of gold on its texts
 
     def __bool__(self) -> bool:
         """Whether anybody looks."""
@@ -51,21 +50,25 @@ class Judges:
         if self.held_out is not None:
             found["score"] = self.held_out(rows, texts, asked)
         if self.gold is not None:
-            mean, deviation = self._scale(run, prompts, self.gold)
-            found["gold"] = (float(np.mean(self.gold(texts, asked))) - mean) / deviation
+            found["gold"] = float(np.mean(self.gold(texts, asked)))
         return found
 
-    def _scale(self, run: Alignment, prompts: Sequence[str], gold: Truth) -> tuple[float, float]:
-        if self._reference is None:
-            rng = np.random.default_rng([0, 7])
-            _, texts, asked = drawn(run.language, run.reference, prompts, run.config, rng)
-            scores = np.asarray(gold(texts, asked), np.float64)
-            if not scores.std() > 0:
-                raise UserError(
-                    "the gold function scores every text of the reference alike: it tells nothing"
-                )
-            self._reference = (float(scores.mean()), float(scores.std()))
-        return self._reference
+
+def in_deviations(truth: Truth, run: Alignment, prompts: Sequence[str]) -> Truth:
+    """Return a score less its mean on the reference's texts, over its deviation there.
+
+    Raises:
+        UserError: it scores all of them alike.
+    """
+    rng = np.random.default_rng([0, 7])
+    _, texts, asked = drawn(run.language, run.reference, prompts, run.config, rng)
+    scores = np.asarray(truth(texts, asked), np.float64)
+    mean, deviation = float(scores.mean()), float(scores.std())
+    if not deviation > 0:
+        raise UserError(
+            "the gold function scores every text of the reference alike: it tells nothing"
+        )
+    return lambda texts, prompts: (np.asarray(truth(texts, prompts)) - mean) / deviation
 
 
 def judge_of(folder: Path) -> Judge:

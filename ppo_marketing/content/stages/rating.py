@@ -1,4 +1,4 @@
-"""`content rate`: a person chooses between two texts, and nothing that was chosen is lost."""
+"""`content pairs` and `content rate`: people choose between two texts, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ppo_marketing.content.stages.files import read_lines, write_lines
+from ppo_marketing.content.alignment_config import AlignmentConfig
+from ppo_marketing.content.drawing import draw
+from ppo_marketing.content.models import load_language_model
+from ppo_marketing.content.stages.files import read_lines, read_prompts, write_lines
 from ppo_marketing.errors import Refused
 from ppo_marketing.files import held_alone, made
 
@@ -92,6 +95,36 @@ def rate_one(
             raise Refused("that pair was rated meanwhile: nothing of yours was recorded; go on")
         write_lines(output, [*rows, {**question.rating(choice), "rater": rater}])
         return len(rows) + 1
+
+
+def write_pairs(
+    model: Path,
+    prompts: Path,
+    output: Path,
+    *,
+    per_prompt: int,
+    config: AlignmentConfig,
+    seed: int,
+) -> int:
+    """Write pairs of texts to be rated, `{"prompt", "a", "b"}` a line, and return how many.
+
+    Texts that are empty or alike are left out: there is nothing to choose.
+
+    Raises:
+        UserError: an input cannot be used.
+    """
+    language, rng = load_language_model(model), np.random.default_rng(seed)
+    asked = [prompt for prompt in read_prompts(prompts) for _ in range(per_prompt)]
+    first, second = (
+        language.texts(draw(language, language.model, asked, config, rng)) for _ in range(2)
+    )
+    rows = [
+        {"prompt": prompt, "a": a, "b": b}
+        for prompt, a, b in zip(asked, first, second, strict=True)
+        if a.strip() and b.strip() and a.split() != b.split()
+    ]
+    write_lines(output, rows)
+    return len(rows)
 
 
 def ratings_in(output: Path) -> list[dict[str, Any]]:

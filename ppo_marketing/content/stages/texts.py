@@ -18,7 +18,7 @@ from ppo_marketing.content.language import measured
 from ppo_marketing.content.models import LanguageModel, load_language_model
 from ppo_marketing.content.rules.brand import Brand, read_brand
 from ppo_marketing.content.scoring import BrandReward, brand_reward
-from ppo_marketing.content.stages.files import read_prompts, write_lines
+from ppo_marketing.content.stages.files import read_prompts
 from ppo_marketing.errors import UserError
 from ppo_marketing.export.cells import csv_bytes, unusable
 from ppo_marketing.files import made, write_atomically
@@ -71,36 +71,6 @@ def generate(
         "without_text": [one.prompt for one in written if one.text is None],
         "reasons": _most_frequent([why for one in written for why in one.blocked]),
     }
-
-
-def write_pairs(
-    model: Path,
-    prompts: Path,
-    output: Path,
-    *,
-    per_prompt: int,
-    config: AlignmentConfig,
-    seed: int,
-) -> int:
-    """Write pairs of texts to be rated, `{"prompt", "a", "b"}` a line, and return how many.
-
-    Texts that are empty or alike are left out: there is nothing to choose.
-
-    Raises:
-        UserError: an input cannot be used.
-    """
-    language, rng = load_language_model(model), np.random.default_rng(seed)
-    asked = [prompt for prompt in read_prompts(prompts) for _ in range(per_prompt)]
-    first, second = (
-        language.texts(draw(language, language.model, asked, config, rng)) for _ in range(2)
-    )
-    rows = [
-        {"prompt": prompt, "a": a, "b": b}
-        for prompt, a, b in zip(asked, first, second, strict=True)
-        if a.strip() and b.strip() and a.split() != b.split()
-    ]
-    write_lines(output, rows)
-    return len(rows)
 
 
 def deck_of(rows: Sequence[Mapping[str, str]]) -> bytes:
