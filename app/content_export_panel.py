@@ -7,7 +7,6 @@ import streamlit as st
 
 from app import access, charts, errors, words
 from ppo_marketing.access import Permission
-from ppo_marketing.content.alignment_config import AlignmentConfig
 from ppo_marketing.content.places import Place
 from ppo_marketing.errors import PpoMarketingError
 from ppo_marketing.jobs.content_exporting import CATALOG, DECK, Exported, export_copy
@@ -51,8 +50,7 @@ def _write(place: Place) -> None:
     with errors.kindly():
         try:
             found = export_copy(
-                place.folder, access.desk(), per_prompt=int(given[COUNT]),
-                config=AlignmentConfig(), seed=int(given[SEED]),
+                place.folder, access.desk(), per_prompt=int(given[COUNT]), seed=int(given[SEED]),
             )  # fmt: skip
             given[EXPORTED] = (str(place.folder), found)
         except PpoMarketingError as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ppo_marketing.cli.content_options import MostTokens, Seed, Temperature
+from ppo_marketing.cli.content_options import Seed
 from ppo_marketing.cli.options import Json
 from ppo_marketing.cli.releases import Approver, Why, champion_text, show_released
 from ppo_marketing.cli.show import show
@@ -86,18 +86,14 @@ def export(
     judged: Judged,
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the files.")],
     per_prompt: Annotated[int, typer.Option(min=1, help="Texts of each prompt.")] = 1,
-    most_tokens: MostTokens = 24,
-    temperature: Temperature = 1.0,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Write copy of a model that may be used: a copy deck and a Braze catalog; exit 4 if not."""
-    from ppo_marketing.content.alignment_config import AlignmentConfig
     from ppo_marketing.files import made, write_atomically
     from ppo_marketing.jobs.content_exporting import export_copy
 
-    config = AlignmentConfig(most_tokens=most_tokens, temperature=temperature)
-    found = export_copy(judged, _desk(), per_prompt=per_prompt, config=config, seed=seed)
+    found = export_copy(judged, _desk(), per_prompt=per_prompt, seed=seed)
     made(output)
     for name, content in found.files.items():
         write_atomically(output / name, content)

@@ -47,6 +47,8 @@ class Judgement:
     measured: Measured
     shipped: Shipped
     most_nats: float
+    most_tokens: int  # texts are drawn so for the gate, and so they are drawn when they leave
+    temperature: float
     release: ReleaseRules
     samples: tuple[Sample, ...]
     sha256: str = ""
@@ -77,6 +79,8 @@ def keep_judgement(folder: Path, judgement: Judgement) -> None:
         "measured": asdict(judgement.measured),
         "shipped": asdict(judgement.shipped),
         "most_nats": judgement.most_nats,
+        "most_tokens": judgement.most_tokens,
+        "temperature": judgement.temperature,
         "release": asdict(judgement.release),
         "verdict": judgement.verdict.as_values(),
         "samples": [asdict(sample) for sample in judgement.samples],
@@ -114,6 +118,8 @@ def kept_judgement(folder: Path) -> Judgement:
         measured=_measured(content["measured"]),
         shipped=Shipped(**content["shipped"]),
         most_nats=content["most_nats"],
+        most_tokens=content["most_tokens"],
+        temperature=content["temperature"],
         release=_release_rules(content["release"]),
         samples=tuple(Sample(**sample) for sample in content["samples"]),
         sha256=written,

@@ -11,6 +11,7 @@ from ppo_marketing.access import Permission
 from ppo_marketing.audit_trail import read_trail
 from ppo_marketing.content.alignment_config import AlignmentConfig
 from ppo_marketing.content.bundle import MODEL, RULES
+from ppo_marketing.content.judged import kept_judgement
 from ppo_marketing.content.models import load_language_model
 from ppo_marketing.content.rules.brand import read_brand
 from ppo_marketing.content.stages.files import read_prompts
@@ -37,13 +38,11 @@ class Exported:
     without: tuple[str, ...]
 
 
-def export_copy(
-    judged: Path, desk: Desk, *, per_prompt: int, config: AlignmentConfig, seed: int
-) -> Exported:
+def export_copy(judged: Path, desk: Desk, *, per_prompt: int, seed: int) -> Exported:
     """Write texts for the prompts that a model was judged by, as a copy deck and a Braze catalog.
 
-    A text that breaks a hard rule is drawn again, and never part of a file: the rows are held
-    against the rules once more when all are there.
+    Texts are drawn as they were for the gate. One that breaks a hard rule is drawn again, and never
+    part of a file: the rows are held against the rules once more when all are there.
 
     Raises:
         Refused: whoever signed in may not, which is recorded; an override has expired; texts do
@@ -54,6 +53,8 @@ def export_copy(
     admit(desk, Permission.EXPORT, decision=LANGUAGE_MODEL, asked=f"export copy of {judged.name}")
     found = releasable(judged)
     _require_may_leave(found, desk)
+    how = kept_judgement(judged)
+    config = AlignmentConfig(most_tokens=how.most_tokens, temperature=how.temperature)
     language = load_language_model(found.policy / MODEL)
     brand = read_brand(found.policy / RULES)
     asked = [prompt for prompt in read_prompts(judged / PROMPTS) for _ in range(per_prompt)]

@@ -78,6 +78,8 @@ def judge_into(candidate: Candidate, output: Path, project: Path, reporter: Repo
             measured=measured,
             shipped=shipped,
             most_nats=candidate.most_nats,
+            most_tokens=candidate.config.most_tokens,
+            temperature=candidate.config.temperature,
             release=candidate.release,
             samples=samples,
         )
@@ -102,6 +104,8 @@ def _record(
         "output": str(output.resolve()),
         "texts": candidate.texts,
         "most_nats": candidate.most_nats,
+        "most_tokens": candidate.config.most_tokens,
+        "temperature": candidate.config.temperature,
         "seed": candidate.seed,
         "judged_with": judgement.judged_with_sha256,
     }

@@ -114,7 +114,7 @@ def test_a_refused_model_is_neither_released_nor_exported(
     with pytest.raises(GateNotPassed, match="not shown better: judge by more texts"):
         promote(judged, desk(tmp_path), approver="Ada")
     with pytest.raises(GateNotPassed, match="Nothing was exported"):
-        export_copy(judged, desk(tmp_path), per_prompt=1, config=SHORT, seed=0)
+        export_copy(judged, desk(tmp_path), per_prompt=1, seed=0)
     assert read_trail(trail_of(tmp_path)) == ()
 
 
@@ -138,7 +138,7 @@ def test_a_viewer_is_refused_everywhere_and_every_attempt_is_recorded(
     (question, *_), _ = questions(task)
     for attempt in (
         lambda: promote(judged, own, approver=None),
-        lambda: export_copy(judged, own, per_prompt=1, config=SHORT, seed=0),
+        lambda: export_copy(judged, own, per_prompt=1, seed=0),
         lambda: rate_at(own, task, question, "first"),
     ):
         with pytest.raises(Refused, match="is a viewer"):
@@ -150,7 +150,7 @@ def test_a_viewer_is_refused_everywhere_and_every_attempt_is_recorded(
 
 
 def test_no_text_that_breaks_a_hard_rule_is_in_a_file(judged: Path, tmp_path: Path) -> None:
-    found = export_copy(judged, desk(tmp_path), per_prompt=4, config=SHORT, seed=0)
+    found = export_copy(judged, desk(tmp_path), per_prompt=4, seed=0)
     brand = read_brand(judged / BUNDLE / "reward.yaml")
     deck = list(csv.DictReader(io.StringIO(found.files[DECK].decode("utf-8-sig"))))
     catalog = list(csv.DictReader(io.StringIO(found.files[CATALOG].decode("utf-8-sig"))))

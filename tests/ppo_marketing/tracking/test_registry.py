@@ -16,7 +16,13 @@ from ppo_marketing.errors import IntegrityError, UserError
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import save_policy
 from ppo_marketing.tracking import Registry, Tracker
-from ppo_marketing.tracking.registry import CHALLENGER, CHAMPION, Version, model_name
+from ppo_marketing.tracking.registry import (
+    CHALLENGER,
+    CHAMPION,
+    Version,
+    model_name,
+    named_files,
+)
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -90,6 +96,12 @@ def test_everything_is_every_decision_of_this_program_and_no_other_model(
     models = {version.model for version in registry.everything()}
     assert {model_name("first"), model_name("second")} <= models
     assert "somebody else's" not in models
+
+
+def test_a_record_answers_for_its_weights_or_for_every_file_that_it_names() -> None:
+    assert named_files({"sha256": "ab"}) == {"policy.safetensors": "ab"}
+    files = {"model/config.json": "cd", "reward.yaml": "ef"}
+    assert named_files({"sha256": "ab", "files": files}) == files
 
 
 def test_a_deleted_version_is_named(registry: Registry, policy: Path, client: MlflowClient) -> None:
