@@ -20,15 +20,7 @@ from ppo_marketing.cli.content_options import (
     Seed,
 )
 from ppo_marketing.cli.content_rating import pairs, rate
-from ppo_marketing.cli.content_releases import (
-    approve,
-    champion,
-    export,
-    promote,
-    reject,
-    rollback,
-)
-from ppo_marketing.cli.content_texts import compare, gate, generate, regress
+from ppo_marketing.cli.content_texts import compare, export, gate, generate, regress
 from ppo_marketing.cli.options import Json
 from ppo_marketing.cli.show import reporter, show
 from ppo_marketing.errors import UserError
@@ -255,7 +247,5 @@ def _ppo_text(found: dict[str, Any], output: Path) -> str:
     return "\n".join(lines)
 
 
-for command in (generate, compare, gate, regress, rate, pairs):
+for command in (generate, compare, gate, regress, export, pairs, rate):
     app.command()(command)
-for release in (approve, reject, promote, rollback, champion, export):
-    app.command()(release)

@@ -1,4 +1,4 @@
-"""`content generate`, `compare`, `gate`, `regress`: what models write, and if it may."""
+"""`content generate`, `compare`, `gate`, `regress`, `export`: what models write, if it may."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def gate(
 ) -> None:
     """Hold an aligned model to its rules, its reference and its distance; exit 4 if it fails.
 
-    With --output the model is sealed there with its rules and its verdict, for `content promote`.
+    With --output the model is sealed there with its rules and its verdict, for `promote`.
 
     --reward should name reward models of pairs that the model was not aligned with.
     """
@@ -194,6 +194,40 @@ def regress(
             f"the new model is {found.kl:.2f} nats a text from the old one and {most_nats:g} are "
             "allowed: align it with a higher --beta or a lower --target-kl, or say --most-nats"
         )
+
+
+def export(
+    judged: Annotated[
+        Path,
+        typer.Argument(help="The folder that `content gate --output` wrote to.", metavar="JUDGED"),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the files.")],
+    per_prompt: Annotated[int, typer.Option(min=1, help="Texts of each prompt.")] = 1,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Write copy of a model that may be used: a copy deck and a Braze catalog; exit 4 if not."""
+    from ppo_marketing.config import project_folder
+    from ppo_marketing.files import made, write_atomically
+    from ppo_marketing.jobs.content_exporting import export_copy
+    from ppo_marketing.jobs.release_book import desk_of
+
+    found = export_copy(judged, desk_of(project_folder()), per_prompt=per_prompt, seed=seed)
+    made(output)
+    for name, content in found.files.items():
+        write_atomically(output / name, content)
+    values = {
+        "files": [str(output / name) for name in found.files],
+        "texts": len(found.rows),
+        "blocked": found.blocked,
+        "without_text": list(found.without),
+    }
+    show(
+        json,
+        values,
+        f"{len(found.rows):,} texts in {output}: {', '.join(found.files)}; {found.blocked:,} were "
+        "blocked",
+    )
 
 
 def drawing(most_tokens: int, temperature: float) -> AlignmentConfig:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 audit = typer.Typer(help="The record of all releases: verify it, mend it.", no_args_is_help=True)
 
 RunFolder = Annotated[
-    Path, typer.Argument(help="The folder that `run` or `evaluate` wrote to.", metavar="RUN")
+    Path,
+    typer.Argument(
+        help="The folder that `run`, `evaluate` or `content gate` wrote to.", metavar="RUN"
+    ),
 ]
 Approver = Annotated[
     str | None, typer.Option("--approver", help="Who answers for it, by name; recorded.")
@@ -38,7 +41,7 @@ def approve(
     from ppo_marketing.jobs import releasing
 
     desk = _desk(_decision_of(run), config_file)
-    show_released(
+    _show_released(
         releasing.approve(run, desk, approver=approver, reason=reason or ""), json, "approved"
     )
 
@@ -54,7 +57,7 @@ def reject(
     from ppo_marketing.jobs import reviewing
 
     desk = _desk(_decision_of(run), config_file)
-    show_released(reviewing.reject(run, desk, approver=approver, reason=reason), json, "rejected")
+    _show_released(reviewing.reject(run, desk, approver=approver, reason=reason), json, "rejected")
 
 
 def promote(
@@ -82,7 +85,7 @@ def promote(
     asked = override is not None or expires is not None
     given = override_from(override, approver, expires, desk.now) if asked else None
     done = releasing.promote(run, desk, approver=approver, override=given, reason=reason or "")
-    show_released(done, json, "promoted")
+    _show_released(done, json, "promoted")
 
 
 def rollback(
@@ -94,10 +97,9 @@ def rollback(
 ) -> None:
     """Make the champion before this one champion again."""
     from ppo_marketing.jobs import releasing
-    from ppo_marketing.jobs.logs import decision_named
 
-    desk = _desk(decision_named(decision).name, config_file)
-    show_released(
+    desk = _desk(decision, config_file)
+    _show_released(
         releasing.rollback(decision, desk, approver=approver, reason=reason), json, "rolled back"
     )
 
@@ -114,17 +116,16 @@ def champion(
 ) -> None:
     """Who is champion, since when, by whom, on what verdict."""
     from ppo_marketing.jobs import released
-    from ppo_marketing.jobs.logs import decision_named
 
-    desk = _desk(decision_named(decision).name, config_file)
+    desk = _desk(decision, config_file)
     if restore:
         done = released.restore(decision, desk, approver=approver, reason=reason)
-        show_released(done, json, "restored")
+        _show_released(done, json, "restored")
         return
     if approver is not None or reason is not None:
         raise UserError("--approver and --reason go with --restore: add it, or leave them out")
     found = released.champion_of(decision, desk)
-    values, text = champion_text(found, desk)
+    values, text = _champion(found, desk)
     show(json, values, text)
 
 
@@ -187,13 +188,13 @@ def mend(approver: Approver = None, reason: Why = None, json: Json = False) -> N
     from ppo_marketing.jobs import released
 
     done = released.mend(_desk_of(_project()), approver=approver, reason=reason)
-    show_released(done, json, "mended")
+    _show_released(done, json, "mended")
 
 
 def _decision_of(run: Path) -> str:
-    from ppo_marketing.jobs.verdicts import kept_verdict
+    from ppo_marketing.jobs.releasable import releasable
 
-    return kept_verdict(run).decision
+    return releasable(run).decision
 
 
 def _project() -> Path:
@@ -203,7 +204,18 @@ def _project() -> Path:
 
 
 def _desk(decision: str, config_file: Path | None) -> Desk:
-    config = config_from(config_file, decision=decision)
+    """Where a decision is released from; who must agree on a language model, its verdict says."""
+    from ppo_marketing.jobs.logs import decision_named
+    from ppo_marketing.jobs.releasable import LANGUAGE_MODEL
+
+    if decision == LANGUAGE_MODEL:
+        if config_file is not None:
+            raise UserError(
+                "leave --config out: who must agree on a language model is said to `content gate` "
+                "(--four-eyes, --approvers)"
+            )
+        return _desk_of(_project())
+    config = config_from(config_file, decision=decision_named(decision).name)
     return _desk_of(config.project)._replace(rules=config.release)
 
 
@@ -217,8 +229,7 @@ def _version(number: int | None) -> str:
     return "none" if number is None else f"version {number}"
 
 
-def show_released(done: Released, json: bool, what: str) -> None:
-    """Print what was recorded, or that it had been before."""
+def _show_released(done: Released, json: bool, what: str) -> None:
     from ppo_marketing.jobs.release_book import as_values
 
     line = done.line
@@ -231,8 +242,7 @@ def show_released(done: Released, json: bool, what: str) -> None:
     )
 
 
-def champion_text(found: Champion, desk: Desk) -> tuple[dict[str, Any], str]:
-    """Who is champion, as values and as text."""
+def _champion(found: Champion, desk: Desk) -> tuple[dict[str, Any], str]:
     from ppo_marketing.jobs.release_book import as_values
     from ppo_marketing.releases import force_text, in_force
     from ppo_marketing.tracking.registry import model_name

@@ -264,20 +264,32 @@ def test_an_interrupted_alignment_is_killed_and_the_resumed_one_has_every_update
 
 
 def test_releasing_by_the_command_line(judged: Path, tmp_path: Path) -> None:
-    runner = CliRunner()
+    runner, brand = CliRunner(), judged.parent
 
     def said(line: str) -> str:
-        done = runner.invoke(app, ["content", *line.split()], catch_exceptions=False)
+        done = runner.invoke(app, line.split(), catch_exceptions=False)
         assert done.exit_code == 0, done.output
         return done.stdout
 
-    assert "champion   none" in said("champion")
+    assert "champion   none" in said("champion content")
     assert "promoted: content none -> version 1, by Ada" in said(f"promote {judged} --approver Ada")
-    assert json.loads(said("champion --json"))["champion"] == 1
-    found = json.loads(said(f"export {judged} -o {tmp_path}/out --json"))
+    assert json.loads(said("champion content --json"))["champion"] == 1
+    found = json.loads(said(f"content export {judged} -o {tmp_path}/out --json"))
     assert found["texts"] > 0
     assert (tmp_path / "out" / DECK).is_file()
     assert "pairs to rate" in said(
-        f"pairs --model {judged}/policy/model --prompts {judged}/prompts.jsonl "
+        f"content pairs --model {judged}/policy/model --prompts {judged}/prompts.jsonl "
         f"-o {tmp_path}/pairs.jsonl"
     )
+    gate = (
+        f"content gate --reference {brand}/sft/model --model {brand}/sft/model "
+        f"--prompts {brand}/prompts.jsonl --rules {brand}/reward.yaml --reward {brand}/reward "
+        f"--texts 24 --four-eyes --approvers Grace -o {brand}/same"
+    )
+    refused = runner.invoke(app, gate.split())
+    assert isinstance(refused.exception, GateNotPassed)
+    kept = kept_judgement(brand / "same")
+    assert kept.verdict.reasons == ("not shown better",)
+    assert kept.release == ReleaseRules(four_eyes=True, approvers=("Grace",))
+    unfit = runner.invoke(app, ["promote", str(judged), "--config", str(brand / "reward.yaml")])
+    assert "said to `content gate`" in str(unfit.exception)
