@@ -26,11 +26,10 @@ def test_pairs_are_rated_by_keys_and_every_tab_fits_its_window(
     with served(project) as (visit.url, _):
         visit.open("/content")
         visit.sees("Which is the better text for")
-        visit.page.keyboard.press("2")
+        _key(visit, "2")
         visit.sees("1 of ")
-        visit.page.keyboard.press("s")
-        visit.settled()
-        visit.page.keyboard.press("1")
+        _key(visit, "s")
+        _key(visit, "1")
         visit.sees("2 of ")
         assert len([json.loads(line) for line in ratings.read_text().splitlines()]) == 2
         visit.picture("content-rate", 390)
@@ -45,3 +44,13 @@ def test_pairs_are_rated_by_keys_and_every_tab_fits_its_window(
         visit.press("Decide", role="tab")
         visit.sees("may be released")
         visit.went_well()
+
+
+def _key(visit: Visit, key: str) -> None:
+    """Press a key as a person does: once the buttons are there and answer."""
+    visit.settled()
+    visit.page.get_by_role("button", name="The second is better").wait_for()
+    visit.page.wait_for_timeout(1000)
+    visit.page.keyboard.press(key)
+    visit.page.wait_for_timeout(300)
+    visit.settled()
