@@ -77,7 +77,7 @@ def _picture(frame: pd.DataFrame) -> alt.LayerChart:
         color=alt.Color("line:N", scale=charts.scale(names), sort=names, legend=legend),
     )
     dots = base.transform_filter(alt.datum.line != FIT).mark_point(filled=True, size=60, opacity=1)
-    shape = alt.Shape("line:N", sort=names, legend=legend)
+    shape = alt.Shape("line:N", scale=alt.Scale(domain=names), sort=names, legend=legend)
     line = base.transform_filter(alt.datum.line == FIT).mark_line(strokeWidth=2)
     layered: alt.LayerChart = (
         dots.encode(

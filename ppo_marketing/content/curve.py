@@ -54,11 +54,11 @@ class Curve:
 
     @property
     def peak_nats(self) -> float | None:
-        """Where the fitted form turns, nats; None where it does not within what was seen."""
+        """Where the fitted form turns, nats; None where that is not between points that were seen."""
         if self.fit is None or self.fit.peak is None:
             return None
-        seen = max(point.distance for point in self.judged)
-        return self.fit.peak**2 if self.fit.peak <= seen else None
+        seen = [point.distance for point in self.judged]
+        return self.fit.peak**2 if min(seen) <= self.fit.peak <= max(seen) else None
 
     @property
     def sentence(self) -> str:

@@ -69,6 +69,13 @@ def test_a_curve_that_still_rises_says_so_and_names_no_turn(tmp_path: Path) -> N
     assert "rose to the end" in curve.sentence
 
 
+def test_a_turn_that_lies_before_every_point_seen_is_not_named(tmp_path: Path) -> None:
+    curve = alignment(tmp_path, [1.9, 2.1, 2.3, 2.5])
+    assert curve.fit is not None
+    assert curve.fit.peak == pytest.approx(np.exp(1 / 0.8 - 1))
+    assert curve.peak_nats is None
+
+
 def test_without_a_held_out_score_the_proxy_is_not_sold_as_quality(tmp_path: Path) -> None:
     curve = alignment(tmp_path, [])
     assert curve.fit is None
