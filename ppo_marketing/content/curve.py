@@ -54,7 +54,7 @@ class Curve:
 
     @property
     def peak_nats(self) -> float | None:
-        """Where the fitted form turns, nats; None where that is not between points that were seen."""
+        """Where the fitted form turns, nats; None where not between points that were seen."""
         if self.fit is None or self.fit.peak is None:
             return None
         seen = [point.distance for point in self.judged]
