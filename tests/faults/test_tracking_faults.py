@@ -18,6 +18,7 @@ import pytest
 
 from ppo_marketing.errors import IntegrityError
 from ppo_marketing.tracking import open_tracker
+from tests.support.stores import TEMPLATE
 
 JOBS = 4
 DEADLINE_S = 120.0
@@ -171,7 +172,10 @@ def test_jobs_that_start_at_once_on_a_fresh_store_all_succeed_and_a_killed_one_i
     assert names == {"Default", "race"}
 
 
-def test_a_job_killed_while_it_sets_the_store_up_leaves_nothing_half_made(tmp_path: Path) -> None:
+def test_a_job_killed_while_it_sets_the_store_up_leaves_nothing_half_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(TEMPLATE)  # who comes after must clear up too, in its own way
     job = Job(tmp_path, "first")
     assert job.says() == "ready"
     unfinished = tmp_path / "mlruns" / ".mlflow.db.unfinished"
