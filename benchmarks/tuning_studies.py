@@ -73,7 +73,9 @@ def main() -> int:
     parser.add_argument("--studies", type=Path, required=True)
     parser.add_argument("--again", action="store_true", help="measure anew what is kept")
     arguments = parser.parse_args()
-    tasks = [market_task(env_id) for env_id in envs.environments()]
+    # A decision may have several environments; a study plays the one that its card names.
+    every = [market_task(env_id) for env_id in envs.environments()]
+    tasks = [task for task in every if task.env_id == task.decision.env_id]
     found = {
         task.decision.name: arguments.studies / task.decision.name / "tuning.json" for task in tasks
     }
