@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.bidding.days import Days
+from envs.core.prefetch import prefetch_around
 
 OBSERVATIONS = 16
 KPI_NAMES = ("impressions", "wins", "spend", "value", "clicks", "objective", "budget")
@@ -21,6 +22,9 @@ EMA_WEIGHT = 0.4  # of the newest slot, in the pace and win-rate averages
 CLICK_PRIOR = 10.0  # clicks: realised / expected is noise of a third below that many
 OBSERVATION_BOUND = 3.0
 LARGEST_LOG_BID = 60.0  # of the bid multiplier: beyond it single precision would end in infinity
+# Days are far larger than the caches, and waiting for them was a third of a step of 1,024 copies.
+AHEAD = 16  # copies stepped between asking for a slot's memory and reading it
+THRESHOLD_LINES, SUM_LINES = 3, 2  # cache lines asked for on either side: measured
 
 # Nothing here allocates, so numba's reference counts are switched off: counting every array taken
 # out of a tuple, atomically, was two thirds of a step (930 ns against 360 ns a copy).
@@ -348,6 +352,23 @@ def advance_all(
 
 
 @njit
+def _fetch_slot(days: Days, state: BiddingState, i: int) -> None:
+    """Ask for the memory that the coming slot of copy `i` most likely reads.
+
+    It is where the share won in the last slot ends: `_rows_within` begins its search there, and
+    the sums that it finds are near.
+    """
+    slot = state.slot[i]
+    if slot >= days.offset.shape[1] - 1:
+        return
+    start = days.offset[state.day[i], slot]
+    stop = days.offset[state.day[i], slot + 1]
+    row = start + int(state.win_rate[i] * (stop - start))
+    prefetch_around(days.threshold.ctypes.data + row * days.threshold.strides[0], THRESHOLD_LINES)
+    prefetch_around(days.cumulative.ctypes.data + row * days.cumulative.strides[0], SUM_LINES)
+
+
+@njit
 def agent_step_all(
     days: Days,
     terms: Terms,
@@ -361,7 +382,11 @@ def agent_step_all(
     """One agent step of every copy; return how many ended (they are not restarted here)."""
     ended = 0
     slots = days.offset.shape[1] - 1
+    for i in range(min(AHEAD, len(action))):
+        _fetch_slot(days, state, i)
     for i in range(len(action)):
+        if i + AHEAD < len(action):
+            _fetch_slot(days, state, i + AHEAD)
         log_lambda = log_lambda_of(state, i, action[i], terms)
         reward[i] = advance(days, terms, state, i, log_lambda, kpi)
         look(days, terms, state, i, observation)

@@ -60,11 +60,11 @@ def orthogonal(rows: int, columns: int, gain: float, rng: np.random.Generator) -
 def shared_buffer(parameters: Iterable[nn.Parameter]) -> Tensor | None:
     """Return the buffer that `flatten_parameters` put under all of them, None if there is none."""
     parameters = list(parameters)
-    storages = {parameter.data.untyped_storage().data_ptr() for parameter in parameters}
-    sizes = {len(parameter.data.untyped_storage()) for parameter in parameters}
-    elements = sum(parameter.numel() for parameter in parameters)
-    first = parameters[0].data
-    if len(storages) != 1 or sizes != {elements * first.element_size()}:
+    first = parameters[0].detach()
+    storage = first.untyped_storage()
+    place, elements = storage.data_ptr(), sum(parameter.numel() for parameter in parameters)
+    alone = storage.nbytes() == elements * first.element_size()
+    if not alone or any(one.untyped_storage().data_ptr() != place for one in parameters):
         return None
     return torch.as_strided(first, (elements,), (1,), 0)
 
