@@ -41,6 +41,7 @@ from benchmarks.reference_tasks import (
 )
 from benchmarks.report import write_result
 from ppo_marketing.pipeline import learning
+from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.statistics import interquartile_mean
 
 Array = npt.NDArray[Any]
@@ -62,13 +63,15 @@ def standard_row(task: Task, steps: int) -> Row:
     configs = {"ours": task.ours()}
     if task.our_default_too:
         configs["ours_annealed"] = replace(task.ours(), anneal_learning_rate=True)
-    learners: dict[str, Learner] = {
-        name: lambda seed, config=config: mean_return(  # type: ignore[misc]
-            task.name, train_ours(task, config, steps, seed)
-        )
-        for name, config in configs.items()
-    }
-    learners[PEER] = lambda seed: mean_return(task.name, train_theirs(task, steps, seed))
+
+    def ours(config: PPOConfig, seed: int) -> float:
+        return mean_return(task.name, train_ours(task, config, steps, seed))
+
+    def theirs(seed: int) -> float:
+        return mean_return(task.name, train_theirs(task, steps, seed))
+
+    learners: dict[str, Learner] = {name: partial(ours, config) for name, config in configs.items()}
+    learners[PEER] = theirs
     settings = {**asdict(task), "total_steps": steps}
     return learners, settings, task.gated
 
@@ -77,9 +80,13 @@ def market_row(env_id: str, steps: int | None) -> Row:
     """One of our own environments; every seed trains on episodes of its own."""
     task = market_task(env_id)
     total = steps or min(task.training.total_steps, MARKET_STEPS)
+
+    def reached(algorithm: str, seed: int) -> float:
+        return task.reached(algorithm, seed, total)
+
     learners: dict[str, Learner] = {
-        name: lambda seed, algorithm=algorithm: task.reached(algorithm, seed, total)  # type: ignore[misc]
-        for name, algorithm in (("ours", "ppo"), (PEER, "ppo-sb3"))
+        "ours": partial(reached, "ppo"),
+        PEER: partial(reached, "ppo-sb3"),
     }
     config = asdict(learning.ppo_config(task.decision, task.training))
     return learners, {"total_steps": total, "copies": task.training.copies, "ppo": config}, True

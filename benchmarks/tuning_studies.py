@@ -18,6 +18,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def measured(
             reached = cells.measured(
                 f"{task.decision.name} {name} {seed}",
                 {"env": task.env_id, "steps": steps, "overrides": overrides},
-                lambda overrides=overrides, seed=seed: task.reached("ppo", seed, steps, overrides),  # type: ignore[misc]
+                partial(task.reached, "ppo", seed, steps, overrides),
             )
             scores.setdefault(name, []).append(reached)
             print(f"{task.decision.name} {name} seed {seed}: {reached:.4f}", flush=True)

@@ -16,9 +16,12 @@ def test_a_gain_on_every_seed_is_a_reason() -> None:
 
 
 def test_a_gain_that_some_seeds_deny_is_none_however_good_the_best_seed() -> None:
-    found = judged({"shipped": [0.9] * 5, "chosen": [0.99, 0.99, 0.85, 0.86, 0.85]})
-    assert found["gain"]["low"] < 0 < found["gain"]["high"]
+    found = judged({"shipped": [0.9] * 5, "chosen": [0.99, 0.99, 0.91, 0.85, 0.85]})
+    assert found["gain"]["low"] < 0 < found["gain"]["difference"]
     assert not found["better"]
+
+
+def test_no_difference_is_none() -> None:
     assert not judged({"shipped": [0.9] * 5, "chosen": [0.9] * 5})["better"]
 
 
