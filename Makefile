@@ -37,7 +37,7 @@ check: .venv/.installed
 # Real logs for the benchmarks that read some; they are never part of this repository.
 DATA ?= ../shared/data
 
-BENCHMARKS := app_speed batch_scoring bidding_ppo bidding_rules budget_range constraint content_alignment \
+BENCHMARKS := app_speed batch_scoring bidding_ppo bidding_rules budget_range comparisons constraint content_alignment \
 	env_throughput fidelity_gate guardrails honesty_gate kaplan_meier kl_target log_memory ope_scale personalization_ppo \
 	personalization_random_log personalization_sessions reference_returns retraining sequencing_caps \
 	sequencing_fidelity sequencing_ppo sequencing_throughput serve_load throughput
