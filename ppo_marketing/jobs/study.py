@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,9 @@ POINTS = 10
 """Of a trial's curve: where it may be pruned."""
 STARTUP_TRIALS = 8
 """Drawn at random before TPE has anything to go by; the defaults are the very first."""
+
+LEAST_COMPARED = 4
+"""Earlier trials whose median is worth pruning by."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,9 +98,10 @@ def one_trial(job: Job) -> int:
 
     def watch(reached: int, score: float) -> None:
         # Later seeds are not pruned: the first has shown that the settings are worth them.
-        if not scores and reached > 0:
-            trial.report(score, reached)
-            if reached < steps and trial.should_prune():
+        point = point_of(points, reached)
+        if not scores and point > 0:
+            trial.report(score, point)
+            if point < steps and trial.should_prune():
                 raise optuna.TrialPruned
 
     try:
@@ -118,11 +123,20 @@ def one_trial(job: Job) -> int:
     return trial.number
 
 
+def point_of(points: Sequence[int], reached: int) -> int:
+    """The last of the curve's points that has been passed, 0 before the first.
+
+    Trainings stop at whole rollouts, so that trials with rollouts of different lengths are scored
+    at different steps; a pruner compares them at the point that both have passed.
+    """
+    return max((point for point in points if point <= reached), default=0)
+
+
 def opened(journal: Path, seed: int) -> optuna.Study:
     """The study that a journal holds, begun where there is none; many processes may have it open.
 
     Trees of Parzen estimators propose (Bergstra et al. 2011); what falls behind the median of the
-    earlier trials at the same step is pruned.
+    earlier trials at the same point is pruned, where at least `LEAST_COMPARED` have passed it.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
@@ -134,7 +148,9 @@ def opened(journal: Path, seed: int) -> optuna.Study:
         sampler=optuna.samplers.TPESampler(
             seed=seed, n_startup_trials=STARTUP_TRIALS, constant_liar=True
         ),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=1),
+        pruner=optuna.pruners.MedianPruner(
+            n_startup_trials=STARTUP_TRIALS, n_min_trials=LEAST_COMPARED
+        ),
     )
 
 

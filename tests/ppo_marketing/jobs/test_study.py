@@ -118,6 +118,54 @@ def test_what_falls_behind_the_median_is_pruned_and_counts_as_finished(
     assert len(search.complete(study)) == search.STARTUP_TRIALS
 
 
+def test_trials_with_rollouts_of_other_lengths_are_pruned_by_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A curve is scored after whole rollouts, so these two pass the same points at other steps."""
+    job = job_in(tmp_path)
+    rollout, score = 64, 0.9
+
+    def perform(trial: Trial, ground: Ground, watch: Callable[[int, float], None]) -> Outcome:
+        for point in trial.points:
+            watch(-(-point // rollout) * rollout, score)
+        return Outcome({"failed": None, "best_score": score}, {})
+
+    monkeypatch.setattr(search, "perform", perform)
+    for _ in range(search.STARTUP_TRIALS):
+        search.one_trial(job)
+    rollout, score = 70, 0.1
+    search.one_trial(job)
+    assert search.opened(job.journal, 0).trials[-1].state == TrialState.PRUNED
+
+
+def test_a_trial_that_few_others_can_be_compared_with_is_not_pruned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_in(tmp_path)
+    passed, score = 0, 0.9
+
+    def perform(trial: Trial, ground: Ground, watch: Callable[[int, float], None]) -> Outcome:
+        for point in trial.points[passed:]:
+            watch(point, score)
+        return Outcome({"failed": None, "best_score": score}, {})
+
+    monkeypatch.setattr(search, "perform", perform)
+    search.one_trial(job)
+    passed = 9
+    for _ in range(search.STARTUP_TRIALS):
+        search.one_trial(job)
+    passed, score = 0, 0.1
+    search.one_trial(job)
+    trial = search.opened(job.journal, 0).trials[-1]
+    assert trial.state == TrialState.COMPLETE
+    assert set(trial.intermediate_values) == {100 * k for k in range(1, 11)}
+
+
+@pytest.mark.parametrize(("reached", "point"), [(0, 0), (99, 0), (100, 100), (350, 300)])
+def test_a_point_counts_once_it_is_passed(reached: int, point: int) -> None:
+    assert search.point_of((100, 200, 300, 400), reached) == point
+
+
 def test_a_diverged_training_fails_its_trial_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
