@@ -35,17 +35,22 @@ def prepared(
 
 
 def updated(
-    agent: Agent, rollout: Rollout, config: PPOConfig, times: int = 1, **arguments: Any
+    agent: Agent,
+    rollout: Rollout,
+    config: PPOConfig,
+    times: int = 1,
+    device: str = "cpu",
+    **arguments: Any,
 ) -> tuple[torch.Tensor, UpdateStats, Any]:
     """Return a twin's parameters after some updates, the last statistics, and the generator."""
-    twin = agent.copy()
+    twin = agent.copy().to(torch.device(device))
     values, gradients = flatten_parameters(twin.parameters())
     optimizer, rng = Adam(values, gradients), np.random.default_rng(3)
     for _ in range(times):
         stats = ppo_update(
             twin, optimizer, rollout, config.trust_region, config, rng=rng, **arguments
         )
-    return values.clone(), stats, rng.bit_generator.state
+    return values.cpu().clone(), stats, rng.bit_generator.state
 
 
 def test_measurements_lie_where_the_engines_share_them() -> None:
@@ -63,17 +68,17 @@ def test_measurements_lie_where_the_engines_share_them() -> None:
     assert sorted(places.values()) == list(range(objective.MEASURES + 1))
 
 
-@pytest.mark.parametrize(
-    ("space", "masked", "settings"),
-    [
-        (BOX, False, {}),
-        (BOX, False, {"squash_actions": True, "value_clip": 0.2}),
-        (DISCRETE, True, {"trust_region": AdaptiveClip()}),
-        (MULTI_DISCRETE, True, {"trust_region": KLPenalty(), "normalise_advantages": False}),
-        (DISCRETE, False, {"trust_region": Clip(low=0.1, high=0.3, dual=2.0)}),
-        (BOX, False, {"trust_region": SteeredClip(), "target_kl": 0.003}),
-    ],
-)
+CASES: list[tuple[spaces.Space[Any], bool, dict[str, Any]]] = [
+    (BOX, False, {}),
+    (BOX, False, {"squash_actions": True, "value_clip": 0.2}),
+    (DISCRETE, True, {"trust_region": AdaptiveClip()}),
+    (MULTI_DISCRETE, True, {"trust_region": KLPenalty(), "normalise_advantages": False}),
+    (DISCRETE, False, {"trust_region": Clip(low=0.1, high=0.3, dual=2.0)}),
+    (BOX, False, {"trust_region": SteeredClip(), "target_kl": 0.003}),
+]
+
+
+@pytest.mark.parametrize(("space", "masked", "settings"), CASES)
 def test_a_whole_update_ends_where_torchs_does(
     space: spaces.Space[Any], masked: bool, settings: dict[str, Any]
 ) -> None:
@@ -91,6 +96,20 @@ def test_a_whole_update_ends_where_torchs_does(
         ours_is, theirs_is = getattr(our_stats, name), getattr(their_stats, name)
         assert ours_is == pytest.approx(theirs_is, rel=1e-2, abs=1e-5), name
     assert our_rng == their_rng
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card that torch can use")
+@pytest.mark.parametrize(("space", "masked", "settings"), CASES)
+def test_a_graphics_card_ends_where_the_processor_does(
+    space: spaces.Space[Any], masked: bool, settings: dict[str, Any]
+) -> None:
+    agent, rollout, config = prepared(space, masked=masked, engine="torch", **settings)
+    start = torch.cat([p.detach().reshape(-1) for p in agent.parameters()])
+    here, here_stats, _ = updated(agent, rollout, config, times=2)
+    there, there_stats, _ = updated(agent, rollout, config, times=2, device="cuda")
+    assert float((here - there).norm()) < 1e-3 * float((here - start).norm())
+    assert here_stats.epochs == there_stats.epochs
+    assert there_stats.kl == pytest.approx(here_stats.kl, rel=1e-2, abs=1e-5)
 
 
 def test_an_anchor_is_held_as_torch_holds_it() -> None:
