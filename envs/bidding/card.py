@@ -71,6 +71,7 @@ DECISION = Decision(
     # Measured on the shock preset, 600,000 steps: the untrained start 0, these 42 % of the best
     # rule's gap closed; without regret rewards training only got worse (docs/adr/0004).
     ppo={
+        # What a study of 40 trials chose is no better: benchmarks/results/tuning_studies.json.
         "gamma": 1.0,  # a day is one budget: its last hour is worth what its first is
         "gae_lambda": 0.9,  # regrets are nearly immediate
         "reward_scale": 100.0,  # one decision's regret is about a hundredth of a day's value

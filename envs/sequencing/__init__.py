@@ -84,7 +84,8 @@ DECISION = Decision(
     anchored=_anchored,
     ppo={
         # Measured on the generator, two seeds each of 2,000,000 steps: 99.0 and 99.5 % of V*;
-        # lambda .95 98.8 and 98.6 %. Twice the steps gain half a point.
+        # lambda .95 98.8 and 98.6 %. Twice the steps gain half a point. What a study of 40 short
+        # trials chose is no better at full length (benchmarks/results/tuning_studies.json).
         "gae_lambda": 0.9,
         "rollout_steps": 16,
         "minibatch_size": 2048,
