@@ -14,6 +14,14 @@ from ppo_marketing.ppo.checked import Checked, require
 Floats = NDArray[np.float64]
 
 LARGEST_ERROR = 1.0  # twice the limit: beyond it one bad measurement would wind the integral up
+LARGEST_INTEGRAL = 10.0
+"""At most this of λ is remembered: cost then weighs ten times the value, and a limit that is still
+broken is out of reach. Summing on would only delay the return: what 1,000 adjustments at twice the
+limit would add up takes as many at no use at all to take off. The source bounds I below alone."""
+SMALLEST_FALL = 0.5
+"""`below` falls at most to this share in one adjustment. Windows overlap, or hold an episode of
+every copy: a real mean moves by less, and what halves it is chance in a count of few. By it the
+costs of a ratio are divided, so that chance would multiply the rewards."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +30,7 @@ class PIDLagrangian(Checked):
 
     J = mean episode total of `kpi`, or total of `kpi` / total of `per`
     Δ = J / ((1 - margin) limit) - 1, at most 1
-    I ← max(0, I + k_I Δ);  λ = max(0, k_P Δ + I + k_D max(0, Δ - Δ_previous))
+    I ← clip(I + k_I Δ, 0, 10);  λ = max(0, k_P Δ + I + k_D max(0, Δ - Δ_previous))
     reward ← (r - λ c) / (1 + λ),  c summing to J / limit over an episode, less 1 for a ratio
 
     With k_P = k_D = 0 it is the plain Lagrangian, which overshoots and swings. Rewards sum to about
@@ -59,8 +67,9 @@ class PIDLagrangian(Checked):
     """The last Δ, kept by `updated`."""
     price: float = 0.0
     """λ, kept by `updated`."""
-    below: float = 1.0
-    """Mean episode total of `per`, kept by `updated`: what makes a ratio's c comparable."""
+    below: float | None = None
+    """Mean episode total of `per`, kept by `updated`: what makes a ratio's c comparable. None until
+    there was any of it, which counts as 1; a window without any keeps it (and `SMALLEST_FALL`)."""
 
     def __post_init__(self) -> None:
         require(
@@ -91,7 +100,7 @@ class PIDLagrangian(Checked):
         """Return the rewards less the price of what was used; `amounts [..., len(kpis)]`."""
         used = amounts[..., 0] / self.limit
         if self.per is not None:
-            used = (used - amounts[..., 1]) / self.below
+            used = (used - amounts[..., 1]) / (1.0 if self.below is None else self.below)
         return np.asarray((reward - self.price * used) / (1.0 + self.price))
 
     def violation(self, totals: Floats) -> float:
@@ -110,8 +119,15 @@ class PIDLagrangian(Checked):
         """Return the constraint with its price for the next updates, given ended episodes."""
         used = 1.0 + self.violation(totals)
         error = min(used / (1.0 - self.margin) - 1.0, LARGEST_ERROR)
-        accumulated = max(0.0, self.accumulated + self.integral * error)
+        accumulated = min(max(0.0, self.accumulated + self.integral * error), LARGEST_INTEGRAL)
         rise = 0.0 if self.error is None else max(0.0, error - self.error)
         price = max(0.0, self.proportional * error + accumulated + self.derivative * rise)
-        below = 1.0 if self.per is None else max(float(totals[:, 1].mean()), 1e-9)
-        return replace(self, accumulated=accumulated, error=error, price=price, below=below)
+        return replace(
+            self, accumulated=accumulated, error=error, price=price, below=self._below(totals)
+        )
+
+    def _below(self, totals: Floats) -> float | None:
+        mean = 0.0 if self.per is None else float(totals[:, 1].mean())
+        if mean <= 0.0:
+            return self.below
+        return mean if self.below is None else max(mean, SMALLEST_FALL * self.below)

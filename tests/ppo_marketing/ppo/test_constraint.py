@@ -44,6 +44,18 @@ def test_one_absurd_measurement_does_not_wind_the_integral_up() -> None:
     assert volume(integral=0.1).updated(np.array([[4e6]])).accumulated == pytest.approx(0.1)
 
 
+def test_a_limit_out_of_reach_winds_the_integral_up_to_a_ceiling_and_no_further() -> None:
+    constraint, unused = volume(), np.array([[0.0]])
+    for _ in range(1000):
+        constraint = constraint.updated(np.array([[12.0]]))  # three times the limit
+    assert constraint.accumulated == 10.0
+    assert constraint.price == 10.0 + 0.5  # and k_P of the largest error
+    adjustments = 0
+    while constraint.price > 0:
+        constraint, adjustments = constraint.updated(unused), adjustments + 1
+    assert adjustments <= math.ceil(10.0 / 0.03)
+
+
 def test_rewards_pay_the_price_of_what_they_used() -> None:
     constraint = PIDLagrangian(kpi="contacts", limit=4.0, price=1.0)
     priced = constraint.priced(np.array([1.0, 0.0]), np.array([[1.0], [0.0]]))
@@ -65,6 +77,33 @@ def test_a_ratio_is_over_the_totals_and_its_cost_vanishes_at_the_limit() -> None
     assert free.tolist() == [0.0]
     dear = cpa.priced(np.zeros(1), np.array([[24.0, 4.0]]))  # an episode at three times it
     assert dear == pytest.approx([-cpa.price * 2.0 / (1 + cpa.price)])
+
+
+def test_a_window_without_a_click_keeps_the_scale_of_a_cpa_and_so_of_the_rewards() -> None:
+    cpa = PIDLagrangian(kpi="spend", per="clicks", limit=2.0)
+    cpa = cpa.updated(np.array([[30.0, 10.0]])).updated(np.array([[5.0, 0.0]]))
+    assert cpa.below == 10.0
+    amounts = np.array([[5.0, 0.0], [0.0, 10.0]])  # spent for nothing; clicks for nothing
+    share = cpa.price / (1.0 + cpa.price)
+    priced = cpa.priced(np.zeros(2), amounts)
+    assert priced == pytest.approx([-share * (5.0 / 2.0) / 10.0, share * 1.0])
+
+
+def test_the_scale_of_a_cpa_falls_to_a_half_at_most_and_follows_a_fall_that_lasts() -> None:
+    cpa = PIDLagrangian(kpi="spend", per="clicks", limit=2.0).updated(np.array([[30.0, 10.0]]))
+    seen = []
+    for _ in range(5):
+        cpa = cpa.updated(np.array([[30.0, 1.0]]))
+        seen.append(cpa.below)
+    assert seen == [5.0, 2.5, 1.25, 1.0, 1.0]
+    assert cpa.updated(np.array([[30.0, 40.0]])).below == 40.0
+
+
+def test_before_the_first_click_the_scale_is_one_and_the_first_clicks_set_it() -> None:
+    cpa = PIDLagrangian(kpi="spend", per="clicks", limit=2.0).updated(np.array([[5.0, 0.0]]))
+    share = cpa.price / (1.0 + cpa.price)
+    assert cpa.priced(np.zeros(1), np.array([[5.0, 0.0]])) == pytest.approx([-share * 2.5])
+    assert cpa.updated(np.array([[5.0, 0.01]])).below == 0.01
 
 
 def test_spending_for_nothing_violates_a_ratio_and_doing_nothing_does_not() -> None:
