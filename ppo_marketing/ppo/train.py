@@ -77,13 +77,14 @@ def train(
         "total_steps": total_steps,
         "seed": seed,
         "validate_every": None if validate is None else validate_every,
-        "reference": None if reference is None else reference.sha256(),
     }
     with single_threaded(), Crew() as crew:
         run = start_run(env, config, seed, agent, reference)
         # As resolved: "auto" may mean something else where the checkpoint is resumed.
         identity["device"] = run.agent.device.type
         identity["engine"] = engine_for(run.agent, run.region, config.engine)
+        # Not in the checkpoint: without a `reference` it is the start, which `agent` may change.
+        identity["reference"] = None if run.held is None else run.held.reference.sha256()
         if checkpoint is not None and checkpoint.exists():
             restore_run(run, load_checkpoint(checkpoint), identity, env, checkpoint)
         elif validate is not None:

@@ -14,6 +14,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from ppo_marketing.errors import IntegrityError, Interrupted, TrainingDiverged, UserError
 from ppo_marketing.ppo.agent import Agent
+from ppo_marketing.ppo.anchor import KLAnchor
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.rollout import collect
 from ppo_marketing.ppo.run import TrainingRow
@@ -311,6 +312,19 @@ def test_a_checkpoint_of_another_configuration_is_refused_with_what_differs(
     assert "max_grad_norm: 0.5 in the checkpoint, 0.1 now" in str(refused.value)
     assert "seed: 1 in the checkpoint, 7 now" in str(refused.value)
     assert "gamma" not in str(refused.value)
+
+
+def test_another_start_is_refused_where_the_anchor_holds_to_the_start(tmp_path: Path) -> None:
+    first, other = (small_training(1, seed).agent for seed in (2, 3))
+    anchored = replace(SMALL, anchor=KLAnchor())
+    path = tmp_path / "run.ckpt"
+    ended = small_training(checkpoint=path, config=anchored, agent=first)
+    with pytest.raises(UserError) as refused:
+        small_training(checkpoint=path, config=anchored, agent=other)
+    differs = f"reference: '{first.sha256()}' in the checkpoint, '{other.sha256()}' now"
+    assert differs in str(refused.value)
+    again = small_training(checkpoint=path, config=anchored, agent=first)
+    assert_equal_agents(ended.agent, again.agent)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
