@@ -126,6 +126,9 @@ def _form(card: Decision, run: KeptRun) -> None:
 
 
 def _limit(card: Decision) -> dict[str, Any] | None:
+    if not card.limitable:
+        st.caption(f"No limit can be held in training: {card.limit_instead}.")
+        return None
     kpis = {kpi.name: kpi for kpi in card.kpis}
 
     def label(name: str) -> str:
@@ -134,7 +137,7 @@ def _limit(card: Decision) -> dict[str, Any] | None:
     what, per, most = st.columns(3)
     with what:
         kpi = st.selectbox(
-            "Keep within a limit", (NO_LIMIT, *kpis), format_func=label,
+            "Keep within a limit", (NO_LIMIT, *card.limitable), format_func=label,
             help=f"The mean a {card.episode}; what must never happen belongs into the guardrails.",
         )  # fmt: skip
     with per:

@@ -107,6 +107,9 @@ DECISION = Decision(
         Ratio("Spend per value", "spend", "value", "", "currency spent per currency of value"),
         Ratio("Cost per click", "spend", "clicks", "currency", "spend / realised clicks"),
     ),
+    limit_instead="the pacing under the policy spends the day's budget whatever the policy says, "
+    "and no price changes that: to spend less, lower environment.budget; to pay less for a click, "
+    "set environment.target_cpa",
     decision_table=decision_table,
     live_form=live_form,
 )

@@ -175,6 +175,11 @@ class Decision:
     value_after_spend: bool = False
     kpis: tuple[Kpi, ...]
     ratios: tuple[Ratio, ...]
+    # the KPIs that a price on them keeps down in training (`training.constraint`), by themselves or
+    # above the line of a ratio
+    limitable: tuple[str, ...] = ()
+    # why a limit on others would not be held, and what to set instead
+    limit_instead: str = "the card names no other that a price could keep down"
     # how many days after a decision its outcome may still come: of younger ones a log knows too
     # little, and nothing is fitted to them
     attribution_days: int = 0

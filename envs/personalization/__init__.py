@@ -119,6 +119,9 @@ DECISION = Decision(
         Ratio("Value per item", "value", "impressions", "currency", "value / items shown"),
         Ratio("Items per visitor", "impressions", "visits", "", "items shown / visitors"),
     ),
+    limitable=("impressions", "clicks"),
+    limit_instead="visitors come whatever they are shown, and value is what training is for: limit "
+    "what is shown",
     one_step=_one_step,
     live_form=live_form,
 )

@@ -142,6 +142,8 @@ DECISION = Decision(
         Ratio("Unsubscribes per contact", "unsubscribes", "contacts", "", "withdrawals / contacts"),
         Ratio("Contacts per purchase", "contacts", "purchases", "", "contacts / purchases"),
     ),
+    limitable=("contact_cost", "contacts", "purchases", "unsubscribes"),
+    limit_instead="value and margin are what training is for: limit what earning them takes",
     attribution_days=30,
     decision_table=decision_table,
     live_form=live_form,

@@ -43,17 +43,24 @@ def ppo_config(decision: Decision, training: TrainingSection) -> PPOConfig:
 
     config = build(PPOConfig, {**decision.ppo, **training.ppo}, "training.ppo")
     require_fitting_minibatch(config, training.copies)
-    _require_known_kpis(decision, training.constraint)
+    if training.constraint is not None:
+        _require_limitable(decision, training.constraint)
     return config
 
 
-def _require_known_kpis(decision: Decision, constraint: PIDLagrangian | None) -> None:
+def _require_limitable(decision: Decision, constraint: PIDLagrangian) -> None:
     known = [kpi.name for kpi in decision.kpis]
-    unknown = [] if constraint is None else [k for k in constraint.kpis if k not in known]
+    unknown = [name for name in constraint.kpis if name not in known]
     if unknown:
         raise UserError(
             f"training.constraint: {decision.name} has no KPI {', '.join(unknown)}; it has "
             f"{', '.join(known)}"
+        )
+    if constraint.kpi not in decision.limitable:
+        allowed = ", ".join(decision.limitable) or "none"
+        raise UserError(
+            f"training.constraint: {decision.name} cannot be trained within a limit on "
+            f"{constraint.kpi} (on these it can: {allowed}): {decision.limit_instead}"
         )
 
 

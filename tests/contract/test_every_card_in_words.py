@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import gymnasium
@@ -13,7 +14,11 @@ from envs.core.decision import Decision
 from envs.core.scenario import knobs_of
 from envs.core.words import Words, words_of
 from envs.core.world import World
+from ppo_marketing.config import TrainingSection
+from ppo_marketing.errors import UserError
 from ppo_marketing.evaluation import play
+from ppo_marketing.pipeline import learning
+from ppo_marketing.ppo.constraint import PIDLagrangian
 
 NAMES = envs.decision_names()
 
@@ -47,6 +52,24 @@ def played_states(world: World[Any]) -> list[Any]:
             action = np.array([rng.choice(np.flatnonzero(row)) for row in mask])
         state = world.step(state, world.control(state, action), rng).state
     return found
+
+
+def test_limits_in_training_are_on_its_own_kpis_never_on_its_value_and_others_have_a_remedy(
+    decision: Decision,
+) -> None:
+    assert set(decision.limitable) <= {kpi.name for kpi in decision.kpis} - {decision.value_kpi}
+    assert len(set(decision.limitable)) == len(decision.limitable)
+    assert decision.limit_instead
+
+    def configure(kpi: str) -> None:
+        own = decision.run_defaults.get("training", {})
+        limit = PIDLagrangian(kpi=kpi, limit=1.0)
+        learning.ppo_config(decision, TrainingSection(**own, constraint=limit))
+
+    with pytest.raises(UserError, match=re.escape(decision.limit_instead)):
+        configure(decision.value_kpi)
+    for name in decision.limitable:
+        configure(name)
 
 
 def test_every_number_that_a_policy_sees_belongs_to_one_variable(

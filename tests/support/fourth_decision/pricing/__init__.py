@@ -42,4 +42,6 @@ DECISION = Decision(
         Kpi("orders", "Orders", "orders", "realised orders: they confirm, they do not judge"),
     ),
     ratios=(Ratio("Orders per offer", "orders", "offers", "", "orders / offers"),),
+    limitable=("orders",),
+    limit_instead="customers come whatever they are asked for, and margin is what training is for",
 )
