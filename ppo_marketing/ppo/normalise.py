@@ -8,6 +8,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from ppo_marketing.ppo.fused.compiled import njit
+
 Array = npt.NDArray[Any]
 
 VARIANCE_FLOOR = 1e-8  # keeps a feature that never varied from being divided by zero
@@ -90,13 +92,10 @@ class RewardScale:
 
     def updated(self, reward: Array, ended: Array, valid: Array) -> Self:
         """Return the scale after a rollout; all three are [T, N], rows not `valid` are skipped."""
-        discounted = self.discounted
+        discounted, mean, squares = self.discounted.copy(), np.zeros(1), np.zeros(1)
         returns = np.empty(reward.shape)
-        for step in range(len(reward)):
-            discounted = np.where(valid[step], self.gamma * discounted + reward[step], discounted)
-            returns[step] = discounted
-            discounted = np.where(ended[step], 0.0, discounted)
-        moments = self.moments.updated(returns[valid][:, None])
+        count = _discount(reward, ended, valid, self.gamma, discounted, returns, mean, squares)
+        moments = self.moments.merged(count, mean, squares) if count else self.moments
         return replace(self, moments=moments, discounted=discounted)
 
     @property
@@ -104,3 +103,33 @@ class RewardScale:
         """What a reward is multiplied by: 1 / sd(G), or 1 while no return has varied."""
         variance = float(self.moments.variance[0])
         return 1.0 / float(np.sqrt(variance)) if variance > VARIANCE_FLOOR else 1.0
+
+
+@njit
+def _discount(
+    reward: Any,
+    ended: Any,
+    valid: Any,
+    gamma: float,
+    discounted: Any,
+    returns: Any,
+    mean: Any,
+    squares: Any,
+) -> int:
+    """Carry G [N] on in place; give all valid ones' count, mean [1], squared deviations [1]."""
+    count = 0
+    for step in range(len(reward)):
+        for copy in range(len(discounted)):
+            if valid[step, copy]:
+                discounted[copy] = gamma * discounted[copy] + reward[step, copy]
+                count += 1
+                mean[0] += discounted[copy]
+            returns[step, copy] = discounted[copy]
+            if ended[step, copy]:
+                discounted[copy] = 0.0
+    mean[0] /= max(count, 1)
+    for step in range(len(reward)):
+        for copy in range(len(discounted)):
+            if valid[step, copy]:
+                squares[0] += (returns[step, copy] - mean[0]) ** 2
+    return count

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -54,6 +56,46 @@ def test_rewards_are_scaled_by_the_deviation_of_the_discounted_return() -> None:
     scale = RewardScale.empty(1, 0.5).updated(reward, ended, np.ones((3, 1), bool))
     assert scale.factor == pytest.approx(1.0 / np.std([1.0, 2.5, 4.0]))
     assert scale.discounted.tolist() == [4.0]
+
+
+@given(st.integers(0, 40), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_the_reward_scale_is_the_plain_formulas_over_rollouts_and_step_by_step(
+    steps: int, copies: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    reward = rng.normal(3.0, 2.0, (steps, copies))
+    ended, valid = rng.random((2, steps, copies)) < [[[0.2]], [[0.8]]]
+    carried, returns = np.zeros(copies), []
+    for step in range(steps):
+        carried = np.where(valid[step], 0.9 * carried + reward[step], carried)
+        returns.extend(carried[valid[step]])
+        carried = np.where(ended[step], 0.0, carried)
+    whole = RewardScale.empty(copies, 0.9).updated(reward, ended, valid)
+    single = RewardScale.empty(copies, 0.9)
+    for step in range(steps):
+        one = slice(step, step + 1)
+        single = single.updated(reward[one], ended[one], valid[one])
+    for scale in (whole, single):
+        np.testing.assert_allclose(scale.discounted, carried, rtol=1e-12, atol=1e-12)
+        assert scale.moments.count == len(returns)
+        if returns:
+            np.testing.assert_allclose(scale.moments.mean, np.mean(returns), rtol=1e-10)
+            np.testing.assert_allclose(
+                scale.moments.variance, np.var(returns), rtol=1e-9, atol=1e-12
+            )
+
+
+def test_updating_a_reward_scale_leaves_the_old_one_and_makes_no_array_for_every_step() -> None:
+    before = RewardScale.empty(1000, 0.9)
+    reward, ended = np.ones((200, 1000)), np.zeros((200, 1000), bool)
+    before.updated(reward, ended, ~ended)  # compiled
+    tracemalloc.start()
+    before.updated(reward, ended, ~ended)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.2 * reward.nbytes  # of the returns alone
+    assert not before.discounted.any()
+    assert before.moments.count == 0
 
 
 def test_reward_scale_skips_autoreset_rows() -> None:
