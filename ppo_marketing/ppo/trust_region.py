@@ -295,6 +295,10 @@ class AdaptiveClip(_Region):
 
     and the interval is [min(l, 1 - ε), max(u, 1 + ε)].
 
+    The fused engine solves this once an update. The torch engine does so twice a minibatch (`loss`
+    and `outside` are told log π_old alone), which takes longer than the rest of the step: about
+    three times as long as with `Clip`, at minibatches of 256 rows and 64 wide layers.
+
     Source: Wang et al. 2019 (TRGPPO), equation 9 and section 4.
 
     Raises:
@@ -343,17 +347,19 @@ def ratio_bounds(log_prob: Tensor, delta: float) -> tuple[Tensor, Tensor]:
     p = log_prob.double().exp().clamp(1e-12, 1.0 - 1e-9)
     # -p log X alone exceeds δ below exp(-(δ + log 2) / p), and (1 - p) log(1 - p) >= -log 2.
     farthest = ((delta + math.log(2.0)) / p).clamp(max=60.0)
-    low = _root(p, delta, -farthest, torch.zeros_like(p))
-    high = _root(p, delta, -p.log(), torch.zeros_like(p))
-    return low.exp().to(log_prob.dtype), high.exp().to(log_prob.dtype)
+    # Both in one bisection: on a minibatch, starting an operation costs more than its arithmetic.
+    low, high = _root(p, delta, torch.stack((-farthest, -p.log()))).exp().to(log_prob.dtype)
+    return low, high
 
 
-def _root(p: Tensor, delta: float, beyond: Tensor, within: Tensor) -> Tensor:
-    """Bisect log X between a point beyond the KL δ (or at the end of the range) and one within."""
+def _root(p: Tensor, delta: float, beyond: Tensor) -> Tensor:
+    """Bisect log X between 0 and points `beyond` the KL δ (or at the end of the range)."""
+    within = torch.zeros_like(beyond)
+    log_p, other, log_other = p.log(), 1 - p, torch.log1p(-p)
     for _ in range(_BISECTIONS):
         middle = (beyond + within) / 2
-        rest = (-torch.expm1(middle + p.log())).clamp(min=1e-300)  # 1 - p X
-        kl = -p * middle - (1 - p) * (rest.log() - torch.log1p(-p))
+        rest = (-torch.expm1(middle + log_p)).clamp(min=1e-300)  # 1 - p X
+        kl = -p * middle - other * (rest.log() - log_other)
         inside = kl < delta
         within = torch.where(inside, middle, within)
         beyond = torch.where(inside, beyond, middle)
