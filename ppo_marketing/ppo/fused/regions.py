@@ -14,6 +14,7 @@ from ppo_marketing.ppo.trust_region import (
     KLPenalty,
     SteeredClip,
     TrustRegion,
+    Unbounded,
 )
 
 
@@ -43,4 +44,6 @@ def interval_of(region: TrustRegion, log_prob_old: Tensor) -> Interval | None:
         case AdaptiveClip() if type(region) is AdaptiveClip:
             low, high = region.interval(log_prob_old)
             return Interval(low.numpy(), high.numpy())
+        case Unbounded() if type(region) is Unbounded:
+            return Interval()
     return None

@@ -19,7 +19,7 @@ from ppo_marketing.ppo.adam import Adam
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.anchor import KLAnchor
 from ppo_marketing.ppo.config import PPOConfig
-from ppo_marketing.ppo.fused.engine import kernel_rows, objective_of
+from ppo_marketing.ppo.fused.engine import kernel_rows, objective_of, obstacle
 from ppo_marketing.ppo.fused.epochs import add_lanes, summarise
 from ppo_marketing.ppo.fused.kernel import BLOCKS, advantage_scaling, lanes_of, sweep
 from ppo_marketing.ppo.fused.model import as_columns, model_of, scratch_for
@@ -33,6 +33,7 @@ from ppo_marketing.ppo.trust_region import (
     KLPenalty,
     SteeredClip,
     TrustRegion,
+    Unbounded,
 )
 
 BOX3 = spaces.Box(-2.0, 1.0, (3,), np.float32)
@@ -45,6 +46,7 @@ REGIONS: list[TrustRegion] = [
     SteeredClip(),
     KLPenalty(),
     AdaptiveClip(),
+    Unbounded(),
 ]
 
 
@@ -232,6 +234,13 @@ def test_the_gradient_and_the_measurements_are_torchs(
 def test_whole_and_broken_tiles_and_lanes_all_count(count: int) -> None:
     settings: dict[str, Any] = {"normalise_advantages": False, "max_grad_norm": 1e9}
     case = case_of(BOX3, False, KLPenalty(), count, 1, **settings)
+    assert_same(case)
+
+
+@pytest.mark.parametrize("region", REGIONS, ids=lambda region: region.kind)
+def test_every_region_is_a_case_of_the_kernel(region: TrustRegion) -> None:
+    case = case_of(FIVE, False, region, 300, 2)
+    assert obstacle(case.agent, region) is None
     assert_same(case)
 
 
