@@ -18,6 +18,7 @@ from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.sac.policies import SACPolicy
 from torch.distributions import Distribution, Normal, kl_divergence
+from torch.nn.utils import parameters_to_vector
 
 from ppo_marketing.errors import TrainingDiverged, UserError
 from ppo_marketing.ppo.gaussian import squash_correction
@@ -111,13 +112,14 @@ def train_theirs(
     watch = _Watch(adapted, probe, on_curve)
     try:
         model.learn(total_timesteps=steps, callback=watch)
+        watch.after_update()
+        policy = TheirPolicy(model.policy, adapted.moments)
+        entropy = _entropy(policy, probe)
     except ValueError as error:
         # Their distributions refuse parameters that are no longer numbers.
         if "nan" not in str(error).lower():
             raise
         raise TrainingDiverged(f"{name} diverged: {str(error).splitlines()[0]}") from error
-    watch.after_update()
-    policy = TheirPolicy(model.policy, adapted.moments)
     return Learned(
         policy=policy,
         steps=int(model.num_timesteps),
@@ -125,7 +127,7 @@ def train_theirs(
         largest_kl=max(watch.kls) if watch.kls else None,
         mean_kl=last_half_mean(watch.kls),
         clip_fraction=None if not watch.clipped else float(np.mean(watch.clipped)),
-        entropy=_entropy(policy, probe),
+        entropy=entropy,
     )
 
 
@@ -185,7 +187,12 @@ class _Watch(BaseCallback):  # type: ignore[misc] # the library is not read by m
         """Take note of the policy as it stands: before the first rollout, and after every update.
 
         An update is whatever lies between two rollouts: for the off-policy ones a few steps.
+
+        Raises:
+            TrainingDiverged: a weight of the policy or of its critics is not finite.
         """
+        if not parameters_to_vector(self.model.policy.parameters()).isfinite().all():
+            raise TrainingDiverged("a weight of the networks is not a finite number")
         policy = TheirPolicy(self.model.policy, self._env.moments)
         now = policy.distribution(self._probe.observation)
         if self._begun:

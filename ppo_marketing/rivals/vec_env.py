@@ -57,7 +57,13 @@ class NativeVecEnv(VecEnv):  # type: ignore[misc] # the library is not read by m
         return self._seen(observation)
 
     def step_async(self, actions: Array) -> None:
-        """Keep the actions for `step_wait`."""
+        """Keep the actions for `step_wait`.
+
+        Raises:
+            TrainingDiverged: an action is not a finite number.
+        """
+        if not np.isfinite(actions).all():
+            raise TrainingDiverged("the policy chose an action that is not a finite number")
         self._actions = actions
 
     def step_wait(self) -> tuple[Array, Array, Array, list[dict[str, Any]]]:

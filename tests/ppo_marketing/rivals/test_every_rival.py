@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from envs.core.forms import Form
 from ppo_marketing.errors import TrainingDiverged, UserError
@@ -14,6 +16,7 @@ from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import load_policy, save_policy
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.rivals.learned import Chooser, Learned
+from ppo_marketing.rivals.stable_baselines import KINDS
 from ppo_marketing.rivals.table import RIVALS, Given, Rival, rivals_named
 from tests.support.bandit import TwoArms
 
@@ -197,6 +200,44 @@ def test_rewards_that_are_not_numbers_stop_a_training(case: tuple[str, Form]) ->
     env = NotANumber(form, settings["copies"])
     with pytest.raises(TrainingDiverged, match="not a finite number"):
         RIVALS[name].train(env, settings, steps=512, seed=0, on_curve=lambda at, policy: None)
+
+
+THEIRS = [(name, form) for name, form in CASES if not RIVALS[name].own]
+
+
+def overwritten(
+    name: str, form: Form, change: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> Learned:
+    """One update's training whose weights were changed at its very end."""
+    kind = KINDS[name]
+    train = kind.train
+
+    def spoilt(model: Any, *args: Any, **kwargs: Any) -> None:
+        train(model, *args, **kwargs)
+        with torch.no_grad():
+            for weights in model.policy.parameters():
+                change(weights)
+
+    monkeypatch.setattr(kind, "train", spoilt)
+    return trained(name, form, steps=1)
+
+
+@pytest.mark.parametrize(("name", "form"), THEIRS)
+def test_a_policy_that_is_no_longer_numbers_has_diverged_even_in_its_last_update(
+    name: str, form: Form, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name in ("sac", "ddpg"):
+        monkeypatch.setitem(QUICK, name, {"learning_starts": 0})
+    with pytest.raises(TrainingDiverged, match="not a finite number"):
+        overwritten(name, form, lambda weights: weights.fill_(np.nan), monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["a2c", "ppo-sb3", "trpo"])
+def test_finite_weights_whose_distribution_is_none_have_diverged_too(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(TrainingDiverged, match=f"{name} diverged"):
+        overwritten(name, "discrete", lambda weights: weights.fill_(3e38), monkeypatch)
 
 
 def test_the_librarys_ppo_is_given_our_settings() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from ppo_marketing.errors import UserError
+from ppo_marketing.errors import TrainingDiverged, UserError
 from ppo_marketing.ppo.normalise import RewardScale, RunningMoments, normalise
 from ppo_marketing.rivals.learned import permitted
 from ppo_marketing.rivals.vec_env import NativeVecEnv
@@ -86,6 +86,17 @@ def test_rewards_are_scaled_as_our_own_core_scales_them() -> None:
         scale = scale.updated(reward[None], ended, np.ones_like(ended))
         np.testing.assert_allclose(fixed.step(actions)[1], 100 * reward, rtol=1e-6)
         np.testing.assert_allclose(running.step(actions)[1], scale.factor * reward, rtol=1e-6)
+
+
+@pytest.mark.parametrize("chosen", [np.nan, np.inf])
+def test_an_action_that_is_not_a_number_stops_the_training(chosen: float) -> None:
+    adapted: Any = NativeVecEnv(MatchingEnv(BOX, copies=4), 0, moments=None)
+    adapted.reset()
+    actions = np.zeros((4, 1), np.float32)
+    adapted.step(actions)
+    actions[2] = chosen
+    with pytest.raises(TrainingDiverged, match="action that is not a finite number"):
+        adapted.step(actions)
 
 
 def test_an_autoreset_without_final_observations_is_refused() -> None:
