@@ -100,6 +100,11 @@ class Comparison:
         return next(c for c in self.competitors if c.label == label)
 
     @property
+    def reference(self) -> Competitor:
+        """The one that lifts are of: the first that finished a training."""
+        return self.named(self.evidence.policy.name)
+
+    @property
     def ranked(self) -> tuple[Competitor, ...]:
         """The competitors, the best first; those that diverged are last."""
 

@@ -55,7 +55,7 @@ def comparison_table(comparison: Comparison) -> Table:
 
 def conclusion(comparison: Comparison) -> str:
     """The finding in a sentence or two."""
-    best, reference = comparison.ranked[0], comparison.competitors[0]
+    best, reference = comparison.ranked[0], comparison.reference
     assert best.share is not None, "where all diverged there is no comparison"
     rule = comparison.evidence.row(comparison.evidence.best_rule)
     said = f"{best.title} ({best.label}) earns most: {100 * best.share.value:.2f} % of the ceiling"
@@ -104,9 +104,13 @@ def markdown(decision: Decision, comparison: Comparison, calibration: Calibratio
 
 
 def figure(comparison: Comparison) -> Figure:
-    """Curves at common steps with the spread of seeds, over all steps and over the first part."""
-    drawn = _figure(2)
-    for panel, part in zip(drawn.axes, ("all steps", "the off-policy ones' steps"), strict=True):
+    """Curves at common steps with the spread of seeds: all, and the first that everyone took."""
+    lengths = {one.steps for one in comparison.competitors}
+    parts = {"all steps": max(lengths)}
+    if len(lengths) > 1:
+        parts[f"first {min(lengths):,} steps"] = min(lengths)
+    drawn = _figure(len(parts))
+    for panel, (part, last) in zip(drawn.axes, parts.items(), strict=True):
         for one in comparison.competitors:
             if one.curve is None or one.overrides:
                 continue
@@ -115,8 +119,8 @@ def figure(comparison: Comparison) -> Figure:
                 one.curve.steps, one.curve.low, one.curve.high, color=line.get_color(), alpha=0.15
             )
         panel.set(xlabel="environment steps", ylabel="share of the ceiling", title=part)
-    shortest = min(one.steps for one in comparison.competitors)
-    drawn.axes[1].set_xlim(0, shortest)
+        if last < max(lengths):
+            panel.set_xlim(0, last)
     rule = comparison.evidence.row(comparison.evidence.best_rule).share_of_ceiling.value
     for panel in drawn.axes:
         # Rules are judged on the later part, curves scored on the earlier: near, not the same.

@@ -79,3 +79,33 @@ def test_an_actor_of_several_seeds_earns_their_mean_in_every_episode() -> None:
 
 def test_the_grid_holds_the_points_of_all() -> None:
     assert common_grid([{"points": (5, 10)}, {"points": (10, 100)}]) == (0, 5, 10, 100)
+
+
+def test_where_ppo_diverged_a_lift_is_told_as_that_of_the_first_that_finished() -> None:
+    gone = {"label": "ppo", "algorithm": "ppo", "failed": "the loss is nan"}
+    best = {"label": "trpo", "algorithm": "trpo"}
+    comparison = compared(
+        summed([record(0, [0.0, 0.0, 0.0], **gone)], []),
+        summed([record(0, [0.1, 0.6, 0.3])], [0.6 * CEILING]),
+        summed([record(0, [0.1, 0.6, 0.3], **best)], [0.9 * CEILING]),
+    )
+    assert comparison.reference.label == "a2c"
+    said = report_comparison.conclusion(comparison)
+    assert "TRPO (trpo) earns most" in said
+    assert "A2C differs from it: -30.00 points" in said
+    assert "PPO" not in said.replace("TRPO", "")
+    assert said.endswith("Trainings of ppo diverged.")
+
+
+def panels(*steps: int) -> list[str]:
+    """The titles of the curves of competitors who took so many steps."""
+    several = [
+        summed([record(0, [0.1, 0.6, 0.3], label=f"{place}", steps=taken)], [CEILING])
+        for place, taken in enumerate(steps)
+    ]
+    return [panel.get_title() for panel in report_comparison.figure(compared(*several)).axes]
+
+
+def test_a_second_panel_is_drawn_only_where_some_took_fewer_steps() -> None:
+    assert panels(100, 100) == ["all steps"]
+    assert panels(2000, 100) == ["all steps", "first 100 steps"]

@@ -37,14 +37,14 @@ def summed(records: Sequence[dict[str, Any]], values: Sequence[Any]) -> Any:
 
 def compared(*competitors: Competitor) -> Comparison:
     """All of them beside a rule that earns half of the ceiling; each earns its share of it."""
+    finished = [one for one in competitors if one.shares]
     played = [
         mean_played(
             one.label,
             [{"value": CEILING * np.mean(one.shares), "events": CEILING}],
-            first=place == 0,
+            first=one is finished[0],
         )
-        for place, one in enumerate(competitors)
-        if one.shares
+        for one in finished
     ]
     rule = Played("a rule", "rule", {"value": CEILING / 2, "events": CEILING})
     evidence = judge_played(
