@@ -11,6 +11,7 @@ import yaml
 
 from envs.core.decision import Calibration, Decision, Rule
 from envs.core.settings import settings_text
+from envs.core.world import Array
 from ppo_marketing import report_comparison
 from ppo_marketing.comparison import (
     Comparison,
@@ -33,7 +34,7 @@ from ppo_marketing.jobs.calibration import (
 from ppo_marketing.jobs.folder import part_of, tags, write_json
 from ppo_marketing.jobs.logs import prepare
 from ppo_marketing.jobs.plan import ComparisonPlan, Planned, planned
-from ppo_marketing.jobs.trainings import Kept, Task, done, kept, task_of
+from ppo_marketing.jobs.trainings import Kept, Task, by_label, done, finished, kept, task_of
 from ppo_marketing.parallel import in_processes
 from ppo_marketing.pipeline import calibrating, judging
 from ppo_marketing.pipeline.streams import JUDGING_EPISODES, stream
@@ -197,25 +198,11 @@ def _judged(
         episodes, market.settings, stream(seed, JUDGING_EPISODES)
     )
     ceiling = ceiling_of(world, episodes, seed, decision.ceiling)
-    grid = common_grid([result.record for result in results.values()])
-    labels = list(dict.fromkeys(result.record["label"] for result in results.values()))
-    labels.sort(
-        key=lambda label: label != "ppo"
-    )  # the first is the one that others are paired with
-    competitors: list[Competitor] = []
+    competing = by_label(results)
+    competitors = _summed_up(decision, competing, ceiling, config)
     played: list[Played] = []
-    for label in labels:
-        own = [result for result in results.values() if result.record["label"] == label]
-        own.sort(key=lambda result: int(result.record["seed"]))
-        kpis = [result.kpis for result in own if result.record["failed"] is None]
-        values = [totals[decision.value_kpi] for totals in kpis]
-        competitors.append(
-            competitor(
-                [result.record for result in own], values, ceiling, decision.ceiling_kind,
-                grid=grid, seed=seed, repetitions=config.evaluation.bootstrap,
-            )
-        )  # fmt: skip
-        if kpis:
+    for label, own in competing.items():
+        if kpis := [result.kpis for result in finished(own)]:
             played.append(mean_played(label, kpis, first=not played))
     if not played:
         raise PpoMarketingError(
@@ -230,7 +217,29 @@ def _judged(
         title=judging.LATER, unit=market.settings.currency, seed=seed,
         bootstrap=config.evaluation.bootstrap,
     )  # fmt: skip
-    return Comparison(tuple(competitors), evidence, laid_out.sweeps)
+    return Comparison(competitors, evidence, laid_out.sweeps)
+
+
+def _summed_up(
+    decision: Decision,
+    competing: Mapping[str, Sequence[Kept]],
+    ceiling: Array,
+    config: RunConfig,
+) -> tuple[Competitor, ...]:
+    """Every competitor over its seeds, their curves at the same steps."""
+    grid = common_grid([result.record for own in competing.values() for result in own])
+    return tuple(
+        competitor(
+            [result.record for result in own],
+            [result.kpis[decision.value_kpi] for result in finished(own)],
+            ceiling,
+            decision.ceiling_kind,
+            grid=grid,
+            seed=config.seed,
+            repetitions=config.evaluation.bootstrap,
+        )
+        for own in competing.values()
+    )
 
 
 def _keep(

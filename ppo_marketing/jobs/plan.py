@@ -29,7 +29,7 @@ FIXED_COST_S = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonPlan:
-    """What to compare; `algorithms` empty: all that fit. See `checked` for what is refused.
+    """What to compare; `algorithms` empty: all that fit. See `planned` for what is refused.
 
     `actions` is the form of action spaces: "fitting" gives every algorithm the decision's own where
     it can, else the other.

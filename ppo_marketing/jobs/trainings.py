@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,3 +107,18 @@ def kept(task: Task) -> Kept | None:
         raise IntegrityError(f"the arrays beside {path} are not what was written: delete both")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return Kept(record, dict(arrays))
+
+
+def by_label(results: Mapping[str, Kept]) -> dict[str, list[Kept]]:
+    """Every competitor's trainings by seed; PPO first: others are paired with it if it finished."""
+    labels = dict.fromkeys(result.record["label"] for result in results.values())
+    in_order = sorted(results.values(), key=lambda result: int(result.record["seed"]))
+    return {
+        label: [result for result in in_order if result.record["label"] == label]
+        for label in sorted(labels, key=lambda label: label != "ppo")
+    }
+
+
+def finished(own: Sequence[Kept]) -> list[Kept]:
+    """Those of these trainings that did not diverge."""
+    return [result for result in own if result.record["failed"] is None]

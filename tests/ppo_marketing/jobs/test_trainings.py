@@ -14,7 +14,7 @@ from envs.core.decision import Calibration
 from ppo_marketing.config import EvaluationSection, TrainingSection
 from ppo_marketing.errors import IntegrityError, UserError
 from ppo_marketing.jobs import trainings
-from ppo_marketing.jobs.trainings import Task, done, kept, task_of
+from ppo_marketing.jobs.trainings import Kept, Task, by_label, done, finished, kept, task_of
 from ppo_marketing.ppo.constraint import PIDLagrangian
 from ppo_marketing.trial import Ground, Outcome, Trial
 
@@ -64,6 +64,18 @@ def test_arrays_that_are_not_what_was_written_are_refused(task: Task) -> None:
     arrays.unlink()
     with pytest.raises(IntegrityError, match="lost its arrays"):
         kept(task)
+
+
+def test_trainings_are_grouped_by_competitor_with_ppo_first_and_seeds_in_order() -> None:
+    def one(label: str, seed: int, failed: str | None = None) -> Kept:
+        return Kept({"label": label, "seed": seed, "failed": failed}, {})
+
+    gone = one("sac", 10, failed="the loss is nan")
+    several = [one("sac", 2), gone, one("ppo epochs=1", 0), one("ppo", 1), one("ppo", 0)]
+    found = by_label({f"{place}": kept for place, kept in enumerate(several)})
+    seeds = {label: [kept.record["seed"] for kept in own] for label, own in found.items()}
+    assert list(seeds.items()) == [("ppo", [0, 1]), ("sac", [2, 10]), ("ppo epochs=1", [0])]
+    assert finished(found["sac"]) == [several[0]]
 
 
 def test_another_limit_makes_another_training(tmp_path: Path) -> None:
