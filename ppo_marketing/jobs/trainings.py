@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from envs.core.calibration_folder import RECORD
 from envs.core.decision import Calibration, Decision
 from envs.core.settings import settings_text
 from envs.core.world import Array
 from ppo_marketing.errors import IntegrityError, UserError
-from ppo_marketing.files import read_json, write_atomically
+from ppo_marketing.files import folder_sha256, read_json, write_atomically
 from ppo_marketing.jobs.folder import write_json
 from ppo_marketing.trial import Ground, Trial, perform, resolved_settings
 
@@ -57,6 +58,7 @@ def task_of(
     identity = {
         "decision": ground.decision,
         "learned from": calibration.data_sha256,
+        "calibration": folder_sha256(ground.calibration, RECORD),
         "environment": json.loads(settings_text(settings)),
         "training": {**asdict(trial), "settings": resolved},
         "episodes": [training.episodes, training.validation_episodes, training.regret],

@@ -9,11 +9,12 @@ from typing import Any
 
 import yaml
 
+from envs.core.calibration_folder import RECORD
 from envs.core.decision import Decision
 from ppo_marketing.config import RunConfig
 from ppo_marketing.constrained import share_of, shares_of
 from ppo_marketing.errors import PpoMarketingError, UserError, below_one
-from ppo_marketing.files import held_alone, read_json, write_atomically
+from ppo_marketing.files import folder_sha256, held_alone, read_json, write_atomically
 from ppo_marketing.jobs.calibration import record_calibration
 from ppo_marketing.jobs.comparing import ground_of, market_of
 from ppo_marketing.jobs.folder import tags, write_json
@@ -133,6 +134,7 @@ def refuse_other_study(
     own = {
         "decision": config.decision,
         "learned from": data_sha256,
+        "calibration": folder_sha256(ground.calibration, RECORD),
         "environment": read_json(ground.settings / "settings.json"),
         "training": config.as_values()["training"],
         "steps and seeds": [plan.steps, plan.seeds, config.seed],

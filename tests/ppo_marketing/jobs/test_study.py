@@ -267,9 +267,14 @@ def test_counts_below_one_are_refused(name: str) -> None:
 
 def test_a_study_is_continued_on_its_own_market_steps_and_seeds_only(tmp_path: Path) -> None:
     ground = job_in(tmp_path).ground
-    (tmp_path / "settings.json").write_text("{}")
+    for name in ("settings.json", "calibration.json"):
+        (tmp_path / name).write_text("{}")
     config = load_config(None, {"decision": "bidding", "output": tmp_path})
     refuse_other_study(config, TuningPlan(steps=10), ground, "data")
     refuse_other_study(config, TuningPlan(steps=10, trials=99), ground, "data")
     with pytest.raises(UserError, match="another study; it differs in learned from, steps and"):
         refuse_other_study(config, TuningPlan(steps=20), ground, "other data")
+    # The same log calibrated with another seed is another market.
+    (tmp_path / "calibration.json").write_text('{"drawn": "otherwise"}')
+    with pytest.raises(UserError, match="another study; it differs in calibration"):
+        refuse_other_study(config, TuningPlan(steps=10), ground, "data")

@@ -78,7 +78,7 @@ def test_trainings_are_grouped_by_competitor_with_ppo_first_and_seeds_in_order()
     assert finished(found["sac"]) == [several[0]]
 
 
-def test_another_limit_makes_another_training(tmp_path: Path) -> None:
+def test_another_limit_or_calibration_makes_another_training(tmp_path: Path) -> None:
     card = load_decision("personalization")
     settings = card.sample_settings()
     world = card.true_world(card.presets[0], 10, settings, np.random.default_rng(0))
@@ -93,8 +93,15 @@ def test_another_limit_makes_another_training(tmp_path: Path) -> None:
             trial, ground, card, cast("Calibration", market), settings, tmp_path
         ).identity
 
+    (tmp_path / "calibration.json").write_text("{}")
     assert identity(0.5) == identity(0.5)
     others = [identity(None), identity(0.6), identity(0.5, margin=0.2)]
     for other in others:
         differing = {name for name, value in identity(0.5).items() if other[name] != value}
         assert differing == {"limit"}
+    before = identity(0.5)
+    # The same log calibrated with another seed is another market.
+    (tmp_path / "calibration.json").write_text('{"drawn": "otherwise"}')
+    assert {name for name, value in identity(0.5).items() if before[name] != value} == {
+        "calibration"
+    }
