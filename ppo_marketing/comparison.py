@@ -210,5 +210,6 @@ def _curve(finished: Sequence[Record], grid: Sequence[int]) -> Curve:
 
 
 def _over(finished: Sequence[Record], name: str, summary: Any) -> float | None:
-    numbers = [record[name] for record in finished if record[name] is not None]
-    return float(summary(numbers)) if numbers else None
+    """None unless every seed has the number: what overflowed in one is not to be passed over."""
+    numbers = [record[name] for record in finished]
+    return float(summary(numbers)) if numbers and None not in numbers else None

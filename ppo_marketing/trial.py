@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -186,7 +187,7 @@ def perform(
     played = play(judged, worlds.judging, episodes, ground.seed, "rival")
     share = judged.forbidden / judged.choices if judged.choices else 0.0
     return Outcome(
-        {**record, **cost, **_numbers(learned, curve), "forbidden_share": share, "failed": None},
+        {**record, **cost, **numbers_of(learned, curve), "forbidden_share": share, "failed": None},
         dict(played.kpis),
     )
 
@@ -243,8 +244,15 @@ def _loaded(ground: Ground) -> tuple[Decision, Calibration, Any]:
         return decision, calibration, load_settings(ground.settings, decision.settings_type)
 
 
-def _numbers(learned: Learned, curve: Curve) -> dict[str, Any]:
+def numbers_of(learned: Learned, curve: Curve) -> dict[str, Any]:
+    """What a training came to; None also for what is not finite, which JSON cannot say."""
     best = int(np.argmax(curve.scores))
+    measured = {
+        "largest_kl": learned.largest_kl,
+        "mean_kl": learned.mean_kl,
+        "clip_fraction": learned.clip_fraction,
+        "entropy": learned.entropy,
+    }
     return {
         "steps_done": learned.steps,
         "updates": learned.updates,
@@ -254,8 +262,5 @@ def _numbers(learned: Learned, curve: Curve) -> dict[str, Any]:
         "best_score": curve.scores[best],
         "final_score": curve.scores[-1],
         "largest_drop": largest_drop(as_shares(curve.scores)),
-        "largest_kl": learned.largest_kl,
-        "mean_kl": learned.mean_kl,
-        "clip_fraction": learned.clip_fraction,
-        "entropy": learned.entropy,
+        **{k: v if v is not None and math.isfinite(v) else None for k, v in measured.items()},
     }

@@ -39,7 +39,8 @@ class OwnWatch:
             self._updates += 1
             action, log_prob_old = self._before
             change = agent.log_prob(observation, action, mask) - log_prob_old
-            self.kls.append(float(k3(torch.from_numpy(change)).mean()))
+            # A float32 overflows at e^89.
+            self.kls.append(float(k3(torch.from_numpy(change).double()).mean()))
         action = agent.act(observation, self._rng, mask)
         self._before = action, agent.log_prob(observation, action, mask)
         gathered = self._updates * self._rows + (self._measured if self._updates else 0)

@@ -17,7 +17,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.sac.policies import SACPolicy
-from torch.distributions import Distribution, Normal, kl_divergence
+from torch.distributions import Categorical, Distribution, Normal, kl_divergence
 from torch.nn.utils import parameters_to_vector
 
 from ppo_marketing.errors import TrainingDiverged, UserError
@@ -198,13 +198,25 @@ class _Watch(BaseCallback):  # type: ignore[misc] # the library is not read by m
         if self._begun:
             self.updates += 1
             if now is not None and self._before is not None:
-                kl = kl_divergence(self._before, now)
-                self.kls.append(float(kl.reshape(len(kl), -1).sum(-1).mean()))
+                self.kls.append(mean_kl(self._before, now))
             share = self.logger.name_to_value.get("train/clip_fraction")
             if share is not None:
                 self.clipped.append(float(share))
         self._before, self._begun = now, True
         self._on_curve(int(self.model.num_timesteps), policy)
+
+
+def mean_kl(before: Distribution, now: Distribution) -> float:
+    """The mean over rows of KL(before, now), summed over dimensions; nats.
+
+    Of choices it is Σ p (log p - log q): torch's own calls it infinite as soon as a probability q
+    is too small for a float32, whose logarithm is still a number.
+    """
+    if isinstance(before, Categorical) and isinstance(now, Categorical):
+        kl = before.probs.double() * (before.logits.double() - now.logits.double())
+    else:
+        kl = kl_divergence(before, now).double()
+    return float(kl.reshape(len(kl), -1).sum(-1).mean())
 
 
 def _entropy(policy: TheirPolicy, probe: Probe) -> float | None:

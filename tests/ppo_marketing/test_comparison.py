@@ -70,6 +70,11 @@ def test_a_diverged_seed_is_told_and_the_others_count() -> None:
     assert none_left.share is none_left.curve is none_left.cpu_seconds is None
 
 
+def test_what_one_seed_has_no_number_for_is_not_told_of_the_others() -> None:
+    records = [record(0, [0.0, 0.6, 0.3], largest_kl=None), record(1, [0.0, 0.6, 0.3])]
+    assert summed(records, [CEILING, CEILING]).largest_kl is None
+
+
 def test_an_actor_of_several_seeds_earns_their_mean_in_every_episode() -> None:
     kpis = [{"value": np.array([1.0, 2.0])}, {"value": np.array([3.0, 6.0])}]
     first, other = mean_played("a", kpis, first=True), mean_played("b", kpis, first=False)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Self
 
 import numpy as np
+import pytest
 
 from envs import load_decision
-from ppo_marketing.trial import ChoosingActor, Curve, Trial
+from ppo_marketing.rivals.learned import Learned
+from ppo_marketing.trial import ChoosingActor, Curve, Trial, numbers_of
 
 
 class Fixed:
@@ -49,6 +52,16 @@ def test_forbidden_choices_are_counted_and_never_made() -> None:
     assert actor.forbidden == forbidden.sum()
     idle = world.control(state, np.zeros(50, np.int64))
     np.testing.assert_array_equal(control[forbidden], idle[forbidden])
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_what_is_no_finite_number_is_kept_as_none_which_json_can_say(value: float) -> None:
+    curve = Curve(lambda actor: 0.5, "own", (10,), lambda *at: None)
+    curve(0, Fixed(0))
+    learned = Learned(Fixed(0), 10, 1, value, value, 0.25, value)
+    numbers = json.loads(json.dumps(numbers_of(learned, curve), allow_nan=False))
+    assert numbers["largest_kl"] is numbers["mean_kl"] is numbers["entropy"] is None
+    assert numbers["clip_fraction"] == 0.25
 
 
 def test_files_are_named_by_label_and_seed() -> None:
