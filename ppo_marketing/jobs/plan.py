@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import gymnasium
@@ -51,20 +51,23 @@ class ComparisonPlan:
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan that holds: its trainings, and what is swept through which of them."""
+    """A plan that holds: its trainings, what is swept through which of them, who does not fit."""
 
     trials: tuple[Trial, ...]
     sweeps: Mapping[str, tuple[tuple[float, str], ...]]
     seconds: float
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Algorithms that were not named and do not fit, each with the reason."""
 
     def foretold(self, workers: int) -> str:
-        """One line that says what is about to happen."""
+        """What is about to happen in one line, and one for each algorithm that is left out."""
         minutes = self.seconds / min(workers, len(self.trials)) / 60
         took = "under a minute" if minutes < 1 else f"about {minutes:.0f} minutes"
-        return (
+        line = (
             f"{len(self.trials)} trainings, {took} on {workers} processes of one thread each; "
             "finished ones are kept when interrupted"
         )
+        return "\n".join([line, *(f"left out: {why}" for why in self.left_out.values())])
 
 
 def planned(decision: Decision, config: RunConfig, plan: ComparisonPlan) -> Planned:
@@ -86,6 +89,7 @@ def planned(decision: Decision, config: RunConfig, plan: ComparisonPlan) -> Plan
         problems.append(f"--actions is {plan.actions!r}: choose one of {', '.join(ACTIONS)}")
     rivals: tuple[Rival, ...] = ()
     sweep: tuple[str, ...] = ()
+    left_out: dict[str, str] = {}
     try:
         sweep = sweeps_named(plan.sweep)
         rivals = rivals_named(plan.algorithms or (("ppo",) if plan.sweep else ()))
@@ -96,13 +100,15 @@ def planned(decision: Decision, config: RunConfig, plan: ComparisonPlan) -> Plan
     if not problems:
         own = own_form(decision)
         forms = {rival.name: _form(rival, own, plan.actions) for rival in rivals}
-        unfit = [rival for rival in rivals if forms[rival.name] is None]
+        for rival in rivals:
+            if (unfit := _unfit(rival, forms[rival.name], own, plan.actions, ppo)) is not None:
+                left_out[rival.name] = unfit
         if plan.algorithms:
-            problems += [_unfit(rival, own, plan.actions) for rival in unfit]
-        rivals = tuple(rival for rival in rivals if rival not in unfit)
+            problems += left_out.values()
+        rivals = tuple(rival for rival in rivals if rival.name not in left_out)
     if problems:
         raise UserError("nothing can be compared like this:\n  " + "\n  ".join(problems))
-    return _laid_out(rivals, forms, sweep, ppo, config, plan)
+    return replace(_laid_out(rivals, forms, sweep, ppo, config, plan), left_out=left_out)
 
 
 def own_form(decision: Decision) -> Form:
@@ -120,7 +126,12 @@ def _form(rival: Rival, own: Form, actions: Actions) -> Form | None:
     return "own" if offered == own else offered
 
 
-def _unfit(rival: Rival, own: Form, actions: Actions) -> str:
+def _unfit(
+    rival: Rival, form: Form | None, own: Form, actions: Actions, ppo: PPOConfig
+) -> str | None:
+    """Why an algorithm cannot be compared, and the remedy; None where it can."""
+    if form is not None:
+        return rival.obstacle(ppo)
     offered = own if actions == "own" else actions
     return (
         f"{rival.name} needs {rival.forms[0]} actions and --actions {actions} offers {offered} "

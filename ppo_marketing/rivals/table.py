@@ -13,7 +13,7 @@ from envs.core.forms import Form
 from ppo_marketing.config import build
 from ppo_marketing.errors import UserError, meant
 from ppo_marketing.ppo.config import PPOConfig, require_fitting_minibatch
-from ppo_marketing.ppo.trust_region import Unbounded
+from ppo_marketing.ppo.trust_region import Clip, TrustRegion, Unbounded
 from ppo_marketing.rivals.learned import Learned, OnCurve
 
 Values = Mapping[str, Any]
@@ -51,13 +51,19 @@ class Rival:
     source: str
     settings: Callable[[Given, Form], Values]
     own: bool
+    obstacle: Callable[[PPOConfig], str | None] = lambda ppo: None
+    """Why it cannot be run beside PPO's settings, and the remedy; None where it can."""
 
     def resolved(self, given: Given, form: Form, overrides: Values) -> Values:
         """The settings that it is run with, `copies` among them, as plain values.
 
         Raises:
-            UserError: an override is no setting of this algorithm, or contradicts another.
+            UserError: an override is no setting of this algorithm, or contradicts another, or
+                PPO's settings have an `obstacle` to it.
         """
+        obstacle = self.obstacle(given.ppo)
+        if obstacle is not None:
+            raise UserError(obstacle)
         settings = dict(self.settings(given, form))
         if self.own:
             copies = overrides.get("copies", settings["copies"])
@@ -112,7 +118,9 @@ def _one_pass(given: Given, rollout_steps: int, **changes: Any) -> Values:
 
 
 def _reinforce(given: Given, form: Form) -> Values:
-    # Whole episodes and no critic: a return that is cut would have to be completed by one.
+    # As long as an episode can be: a return that is cut would have to be completed by a critic.
+    # Whole where every episode has the full horizon; where one ends early the next is cut at the
+    # rollout's end, and V = 0 stands for what it earned after that.
     steps = given.ppo.rollout_steps if given.horizon is None else given.horizon
     return _one_pass(given, steps, gae_lambda=1.0, value_coefficient=0.0)
 
@@ -161,6 +169,23 @@ def _trpo(given: Given, form: Form) -> Values:
     }  # fmt: skip
 
 
+def _one_epsilon(region: TrustRegion) -> float | None:
+    """The epsilon of a clip that is alike on both sides, the one region of stable-baselines3."""
+    if not isinstance(region, Clip) or region.low != region.high or region.dual is not None:
+        return None
+    return region.high
+
+
+def _other_region(ppo: PPOConfig) -> str | None:
+    if _one_epsilon(ppo.trust_region) is not None:
+        return None
+    return (
+        "ppo-sb3 checks PPO by the same settings, and stable-baselines3 has no trust region but a "
+        "clip with one epsilon: drop it, or set trust_region to kind clip with low equal to high "
+        "and no dual"
+    )
+
+
 def _ppo_sb3(given: Given, form: Form) -> Values:
     """Ours, as far as theirs has the setting; the entropy bonus is not annealed there."""
     ppo = given.ppo
@@ -171,7 +196,7 @@ def _ppo_sb3(given: Given, form: Form) -> Values:
         "gae_lambda": ppo.gae_lambda,
         "learning_rate": ppo.learning_rate,
         "anneal": ppo.anneals,
-        "clip_range": getattr(ppo.trust_region, "high", 0.2),
+        "clip_range": _one_epsilon(ppo.trust_region),
         "ent_coef": ppo.entropy_coefficient,
         "vf_coef": ppo.value_coefficient,
         "max_grad_norm": ppo.max_grad_norm,
@@ -217,6 +242,7 @@ RIVALS: Mapping[str, Rival] = {
         Rival(
             name="ppo-sb3", title="PPO of stable-baselines3", forms=BOTH, on_policy=True,
             cost_us=70, own=False, settings=_ppo_sb3, source="PPO's settings here: a check",
+            obstacle=_other_region,
         ),
         Rival(
             name="a2c", title="A2C", forms=BOTH, on_policy=True, cost_us=75, own=False,

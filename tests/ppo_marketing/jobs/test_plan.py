@@ -132,6 +132,41 @@ def test_settings_that_contradict_each_other_are_refused_before_any_work(
     assert said in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "region",
+    [
+        {"kind": "kl_penalty"},
+        {"kind": "none"},
+        {"kind": "clip", "low": 0.1, "high": 0.3},
+        {"kind": "clip", "dual": 3.0},
+    ],
+)
+def test_the_librarys_ppo_is_left_out_where_it_has_no_such_region_and_refused_if_named(
+    region: dict[str, Any],
+) -> None:
+    card, config = load_decision("bidding"), configured("bidding", trust_region=region)
+    laid_out = planned(card, config, ComparisonPlan(seeds=1))
+    assert {trial.label for trial in laid_out.trials} == RIVALS.keys() - {"ppo-sb3"}
+    assert "left out: ppo-sb3 checks PPO by the same settings" in laid_out.foretold(2)
+    with pytest.raises(UserError, match="clip with one epsilon: drop it, or set trust_region"):
+        planned(card, config, ComparisonPlan(algorithms=("ppo", "ppo-sb3")))
+    with pytest.raises(UserError, match="clip with one epsilon"):
+        RIVALS["ppo-sb3"].resolved(
+            Given(build(PPOConfig, {"trust_region": region}, "a test"), 64), "discrete", {}
+        )
+
+
+def test_everyone_fits_a_clip_with_one_epsilon_and_nobody_is_told_of() -> None:
+    config = configured("bidding", trust_region={"kind": "clip", "low": 0.3, "high": 0.3})
+    laid_out = planned(load_decision("bidding"), config, ComparisonPlan(seeds=1))
+    assert laid_out.left_out == {}
+    assert "left out" not in laid_out.foretold(2)
+    theirs = RIVALS["ppo-sb3"].resolved(
+        Given(build(PPOConfig, config.as_values()["training"]["ppo"], "a test"), 64), "discrete", {}
+    )
+    assert theirs["clip_range"] == 0.3
+
+
 def test_a_sweep_of_the_clip_needs_a_clip() -> None:
     config = configured("bidding", trust_region={"kind": "kl_penalty"})
     plan = ComparisonPlan(sweep=("clip",))
