@@ -85,7 +85,7 @@ class Rival:
 
         Raises:
             UserError: the environment's spaces do not fit the algorithm.
-            TrainingDiverged: a reward, an observation or a loss is not finite.
+            TrainingDiverged: a reward, an observation, a loss, an action or a weight is not finite.
         """
         if self.own:
             from ppo_marketing.rivals.own import train_own
