@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ppo_marketing.ppo.checked import Checked, require
+from ppo_marketing.ppo.losses import k3
 from ppo_marketing.ppo.trust_region import LARGEST_COEFFICIENT, SMALLEST_COEFFICIENT, correction
 
 
@@ -17,10 +18,19 @@ from ppo_marketing.ppo.trust_region import LARGEST_COEFFICIENT, SMALLEST_COEFFIC
 class KLAnchor(Checked):
     """A price on leaving a reference policy, beside whatever bounds a single update.
 
-    loss += β mean KL(π_new, π_ref), estimated by e^l - 1 - l with l = log π_ref - log π_new at the
-    actions taken; β ← 2 β where that mean exceeds 1.5 target, β / 2 where it is below target / 1.5
+    loss += β mean KL(π_new, π_ref); β ← 2 β where that mean exceeds 1.5 target, β / 2 where it is
+    below target / 1.5
 
-    Source: Schulman 2020 for the estimate; Ziegler et al. 2019, section 2.2, for the anchor.
+    Actions are drawn from π_old, so the estimate is weighted by ρ = π_new / π_old:
+
+    KL(π_new, π_ref) = E_old[ρ (e^l - 1 - l)],  l = log π_ref - log π_new
+    its gradient     = E_old[-ρ l ∇log π_new]
+
+    Without the weight the second would be that of KL(π_ref, π_new), which does not mind what the
+    reference never does.
+
+    Source: Ziegler et al. 2019, section 2.2, for the anchor; Schulman 2020 for the estimate; Tang
+    and Munos 2025 for its gradient; DeepSeek-AI 2025 (V3.2), section 3.1, for the weight.
 
     Raises:
         UserError: a setting is out of range.
@@ -42,10 +52,23 @@ class KLAnchor(Checked):
             ),
         )
 
-    def distance(self, log_prob_new: Tensor, log_prob_reference: Tensor) -> Tensor:
-        """Return the non-negative estimate of KL(π_new, π_ref), element by element."""
-        difference = log_prob_reference - log_prob_new
-        return torch.expm1(difference) - difference
+    def distance(
+        self, log_prob_new: Tensor, log_prob_old: Tensor, log_prob_reference: Tensor
+    ) -> Tensor:
+        """Return ρ (e^l - 1 - l), element by element: not negative, its mean over π_old's actions
+        the KL(π_new, π_ref) in nats."""
+        return torch.exp(log_prob_new - log_prob_old) * k3(log_prob_reference - log_prob_new)
+
+    def slope(
+        self, log_prob_new: Tensor, log_prob_old: Tensor, log_prob_reference: Tensor
+    ) -> Tensor:
+        """Return the derivative of `distance` by log π_new, -ρ l, element by element.
+
+        Written out, since autograd would take it as a difference of exponentials, which far from
+        the reference leaves only rounding.
+        """
+        ratio = torch.exp(log_prob_new - log_prob_old)
+        return ratio * (log_prob_new - log_prob_reference)
 
     def updated(self, mean_kl: float) -> Self:
         """Return the anchor for the next update, given the distance that this one reached."""

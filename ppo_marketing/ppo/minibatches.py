@@ -72,7 +72,7 @@ class Measured(NamedTuple):
     value_loss: float
     entropy: float
     kl: float
-    anchor_kl: float
+    anchor_kl: float  # KL(new, reference), nats
     clip_fraction: float
     ratio_deviation: float  # largest |ratio - 1|
     gradient_norm: float

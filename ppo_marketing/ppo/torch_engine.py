@@ -99,10 +99,12 @@ def minibatch_gradient(
     )
     anchor_kl = loss.new_zeros(())
     if held is not None and batch.log_prob_reference is not None:
-        anchor_kl = held.anchor.distance(
-            log_prob_new, batch.experienced(batch.log_prob_reference)
-        ).mean()
-        loss = loss + held.anchor.coefficient * anchor_kl
+        with torch.no_grad():
+            sampled = log_prob_new, log_prob_old, batch.experienced(batch.log_prob_reference)
+            anchor_kl = held.anchor.distance(*sampled).mean()
+            slope = held.anchor.slope(*sampled)
+        # Of the distance only the gradient is added: slope ∇log π_new.
+        loss = loss + held.anchor.coefficient * (slope * log_prob_new).mean()
     optimizer.zero_gradients()
     torch.autograd.backward(loss)
     with torch.no_grad():

@@ -123,9 +123,9 @@ def add_losses(
             measured[RATIO_DEVIATION] = abs(moved)
         if objective.anchor_coefficient > 0.0:
             difference = float(rows.log_prob_reference[row] - log_prob[i])
-            drift = math.expm1(difference)
-            measured[ANCHOR_KL] += drift - difference
-            slope -= objective.anchor_coefficient * drift
+            ratio = 1.0 + moved
+            measured[ANCHOR_KL] += ratio * (math.expm1(difference) - difference)
+            slope -= objective.anchor_coefficient * ratio * difference
         policy_slope[i] = slope
         loss, slope = _value_term(objective, value[i], rows.target[row], rows.value_old[row])
         measured[VALUE_LOSS] += loss

@@ -27,19 +27,51 @@ def trained(anchor: KLAnchor | None, space: Any = DISCRETE, **arguments: Any) ->
     return train(env, config, total_steps=256 * 40, seed=1, **arguments)
 
 
+NEW, OLD, REFERENCE = (
+    np.array(shares) for shares in ([0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.5, 0.3, 0.2])
+)
+
+
+def logs(*policies: np.ndarray) -> list[torch.Tensor]:
+    return [torch.tensor(np.log(policy)) for policy in policies]
+
+
 def test_the_distance_is_zero_at_the_reference_and_positive_elsewhere() -> None:
     anchor = KLAnchor()
     new = torch.tensor([-1.0, -2.0, -0.5])
-    assert anchor.distance(new, new).tolist() == [0.0, 0.0, 0.0]
-    assert (anchor.distance(new, new - 0.3) > 0).all()
-    assert (anchor.distance(new, new + 0.3) > 0).all()
+    assert anchor.distance(new, new, new).tolist() == [0.0, 0.0, 0.0]
+    assert (anchor.distance(new, new, new - 0.3) > 0).all()
+    assert (anchor.distance(new, new, new + 0.3) > 0).all()
 
 
-def test_the_mean_distance_over_the_new_policys_own_actions_is_the_kl() -> None:
-    new, reference = np.array([0.7, 0.2, 0.1]), np.array([0.5, 0.3, 0.2])
-    exact = float((new * np.log(new / reference)).sum())
-    each = KLAnchor().distance(torch.tensor(np.log(new)), torch.tensor(np.log(reference)))
-    assert float((torch.tensor(new) * each).sum()) == pytest.approx(exact)
+def test_the_mean_distance_over_the_old_policys_actions_is_the_kl_of_the_new_one() -> None:
+    exact = float((NEW * np.log(NEW / REFERENCE)).sum())
+    each = KLAnchor().distance(*logs(NEW, OLD, REFERENCE))
+    assert float((torch.tensor(OLD) * each).sum()) == pytest.approx(exact)
+
+
+def test_the_mean_slope_over_the_old_policys_actions_is_the_gradient_of_that_kl() -> None:
+    """On three choices with logits θ: dKL(new, ref) / dθ_a = new_a (log new_a / ref_a - KL)."""
+    divergence = np.log(NEW / REFERENCE)
+    exact = NEW * (divergence - (NEW * divergence).sum())
+    logits = torch.tensor(np.log(NEW), requires_grad=True)
+    log_prob = torch.log_softmax(logits, 0)
+    with torch.no_grad():
+        slope = KLAnchor().slope(log_prob, *logs(OLD, REFERENCE))
+    torch.autograd.backward((torch.tensor(OLD) * slope * log_prob).sum())
+    assert logits.grad is not None
+    assert logits.grad.numpy() == pytest.approx(exact)
+    of_the_reverse = NEW - REFERENCE
+    assert np.abs(logits.grad.numpy() - of_the_reverse).max() > 0.02
+
+
+def test_the_slope_is_what_autograd_finds_of_the_distance() -> None:
+    new, old, reference = logs(NEW, OLD, REFERENCE)
+    new.requires_grad_()
+    torch.autograd.backward(KLAnchor().distance(new, old, reference).sum())
+    assert new.grad is not None
+    slope = KLAnchor().slope(new.detach(), old, reference)
+    assert new.grad.numpy() == pytest.approx(slope.numpy())
 
 
 @pytest.mark.parametrize(("mean_kl", "factor"), [(0.04, 2.0), (0.02, 1.0), (0.01, 0.5)])
@@ -67,7 +99,7 @@ def test_the_dearer_the_nearer_to_where_training_started() -> None:
     uniform = 1 / int(DISCRETE.n)
     free, cheap, dear = (
         distance(trained(anchor).agent, uniform)
-        for anchor in (None, KLAnchor(coefficient=0.3), KLAnchor(coefficient=3.0))
+        for anchor in (None, KLAnchor(coefficient=1.0), KLAnchor(coefficient=3.0))
     )
     assert free > 1.5 * cheap > 3 * dear
 
