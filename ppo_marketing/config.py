@@ -10,7 +10,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
@@ -83,6 +83,8 @@ class TrainingSection(_Section):
     {kpi: contact_cost, per: purchases, limit: 2}."""
     ppo: dict[str, Any] = Field(default_factory=dict)
     """Settings of PPO that differ from the decision's own."""
+    anchor_to: Literal["start", "champion"] = "start"
+    """Whom `ppo.anchor` holds training to: where it starts, or what is released today."""
 
 
 class EvaluationSection(_Section):

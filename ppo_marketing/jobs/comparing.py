@@ -34,6 +34,7 @@ from ppo_marketing.jobs.calibration import (
 from ppo_marketing.jobs.folder import part_of, tags, write_json
 from ppo_marketing.jobs.logs import prepare
 from ppo_marketing.jobs.plan import ComparisonPlan, Planned, planned
+from ppo_marketing.jobs.references import refuse_reference
 from ppo_marketing.jobs.trainings import Kept, Task, by_label, done, finished, kept, task_of
 from ppo_marketing.parallel import in_processes
 from ppo_marketing.pipeline import calibrating, judging
@@ -103,8 +104,10 @@ def market_of(
 ) -> Market:
     """The saved calibration, or one made now from the log; rules tuned, settings anchored on them.
 
-    Raises UserError where the simulator failed its checks and that was not accepted by name.
+    Raises UserError where the simulator failed its checks and that was not accepted by name, or
+    training is to be held to somebody whom the other algorithms do not know.
     """
+    refuse_reference(config)
     if calibration is None:
         prepared = prepare(decision, config, reporter)
         market = calibrated(decision, prepared, config, reporter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +12,10 @@ from ppo_marketing.audit_trail import Line
 from ppo_marketing.errors import UserError
 from ppo_marketing.files import folder_sha256
 from ppo_marketing.jobs.folder import part_of
-from ppo_marketing.jobs.judging import require_unseen_days
+from ppo_marketing.jobs.policy_folder import START, require_unseen_days
 from ppo_marketing.jobs.release_book import Desk
 from ppo_marketing.jobs.released import champion_of
-from ppo_marketing.jobs.training import START
+from ppo_marketing.pipeline import reading
 from ppo_marketing.pipeline.refusals import as_user_error
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.categorical import ItemHead
@@ -43,16 +43,25 @@ def released_line(decision: str, desk: Desk) -> Line | None:
 
 
 def incumbent(
-    decision: Decision, line: Line, desk: Desk, named: Path | None, runs: Path
+    decision: Decision, line: Line, project: Path, named: Path | None, runs: Path
 ) -> Incumbent:
     """The policy that `line` released, from where it was trained, from `runs`, or from `named`.
 
     Raises UserError where its folder is in none of them.
     """
-    folder = _folder_of(line, desk, named, runs)
+    folder = _folder_of(line, project, named, runs)
     with as_user_error():
         settings: Any = load_settings(folder, decision.settings_type)
     return Incumbent(line, folder, load_policy(folder), load_policy(folder / START), settings)
+
+
+def changed_settings(
+    decision: Decision, environment: Mapping[str, Any], champion: Incumbent
+) -> list[str]:
+    """Which of the champion's settings the project's `environment:` changes."""
+    theirs = champion.settings
+    asked = reading.given_settings(decision, environment, theirs)
+    return sorted(n for n, value in vars(asked).items() if value != vars(theirs)[n])
 
 
 def policy_of(line: Line, runs: Iterable[Path]) -> Path | None:
@@ -80,7 +89,7 @@ def fitted(champion: Incumbent, calibration: Calibration, fresh: Agent) -> Incum
             f"the champion in {champion.folder} has another form than what would be trained:\n"
             f"  it is      {agent.describe()}\n  it would be {fresh.describe()}\n"
             "Train with the champion's training.ppo settings, or set retraining.from_champion: "
-            "false in the project file"
+            "false in the project file, training.anchor_to: start of a single run"
         )
     return champion._replace(agent=agent, start=start)
 
@@ -92,8 +101,8 @@ def _of_today(policy: Agent, fresh: Agent) -> Agent:
     return policy
 
 
-def _folder_of(line: Line, desk: Desk, named: Path | None, runs: Path) -> Path:
-    registry = open_tracker(desk.project).registry
+def _folder_of(line: Line, project: Path, named: Path | None, runs: Path) -> Path:
+    registry = open_tracker(project).registry
     assert line.to_version is not None
     logged = registry.output_of(registry.version(line.decision, line.to_version).run_id)
     places = [place for place in (named, logged) if place is not None]
@@ -105,5 +114,6 @@ def _folder_of(line: Line, desk: Desk, named: Path | None, runs: Path) -> Path:
     raise UserError(
         f"the run folder of version {line.to_version}, the champion, is not found (looked in "
         f"{looked}): name it as retraining.champion in the project file, or set "
-        "retraining.from_champion: false"
+        "retraining.from_champion: false; of a single run, put it back or set training.anchor_to: "
+        "start"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from ppo_marketing.gate import Verdict, judge
 from ppo_marketing.guardrails import Interventions
 from ppo_marketing.jobs.calibration import load_calibration, record_calibration
 from ppo_marketing.jobs.folder import part_of, tracked, write_json
-from ppo_marketing.jobs.training import START, limit_of
+from ppo_marketing.jobs.policy_folder import START, limit_of, require_unseen_days
 from ppo_marketing.jobs.verdicts import keep_verdict, verdict_tags
 from ppo_marketing.pipeline import calibrating, judging
 from ppo_marketing.pipeline.refusals import as_user_error
@@ -177,17 +176,3 @@ def _headline(judgement: Judgement) -> dict[str, float]:
         "evidence.headroom": later.headroom,
         "evidence.optimism_gap": judgement.optimism_gap,
     }
-
-
-def require_unseen_days(policy_folder: Path, calibration: Calibration) -> None:
-    """Refuse to judge a policy on days that it was trained on.
-
-    Raises UserError.
-    """
-    seen = read_json(policy_folder / "trained-on.json")
-    if date.fromisoformat(seen["before"]) > calibration.judged_from:
-        raise UserError(
-            f"the policy in {policy_folder} was trained on days before {seen['before']}, and this "
-            f"calibration judges on days from {calibration.judged_from} on: the policy has seen "
-            f"them. Calibrate on a log whose last third begins on {seen['before']} or later"
-        )

@@ -14,7 +14,7 @@ from ppo_marketing.files import read_json
 from ppo_marketing.guardrails import Counted
 from ppo_marketing.jobs.calibration import load_calibration
 from ppo_marketing.jobs.logs import decision_named
-from ppo_marketing.jobs.training import START
+from ppo_marketing.jobs.policy_folder import START
 from ppo_marketing.jobs.verdicts import Audited, kept_verdict
 from ppo_marketing.pipeline.refusals import as_user_error
 from ppo_marketing.policy import Policy

@@ -14,9 +14,9 @@ from ppo_marketing.config import RunConfig
 from ppo_marketing.constrained import share_of
 from ppo_marketing.divergence import categorical_kl, gaussian_kl
 from ppo_marketing.errors import UserError
-from ppo_marketing.jobs.incumbents import Incumbent, fitted
-from ppo_marketing.jobs.training import keep_policy
-from ppo_marketing.pipeline import calibrating, learning, reading
+from ppo_marketing.jobs.incumbents import Incumbent, changed_settings, fitted
+from ppo_marketing.jobs.policy_folder import keep_policy
+from ppo_marketing.pipeline import calibrating, learning
 from ppo_marketing.pipeline.streams import CHOICE, stream
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.ppo.agent import Agent
@@ -63,8 +63,8 @@ def lesson_of(
     """
     reason = None
     if champion is not None:
-        changed = reading.given_settings(decision, config.environment, champion.settings)
-        if changed == champion.settings:
+        changed = changed_settings(decision, config.environment, champion)
+        if not changed:
             settings = champion.settings
             calibrating.require_playable(calibration, settings)
             anchored = _anchored_config(config, anchor)
@@ -74,8 +74,7 @@ def lesson_of(
             if reason is None:
                 return Lesson(decision, calibration, settings, anchored, known.start, known, None)
         else:
-            names = sorted(n for n, v in vars(changed).items() if v != vars(champion.settings)[n])
-            reason = f"the champion acts under other settings ({', '.join(names)})"
+            reason = f"the champion acts under other settings ({', '.join(changed)})"
     rules = calibrating.tuned_rules(decision, calibration, settings, config.seed)
     settings = calibrating.anchored(decision, settings, rules)
     start = _untrained(decision, calibration, settings, config)

@@ -14,6 +14,7 @@ from ppo_marketing.jobs.calibration import calibrated, keep_calibration, record_
 from ppo_marketing.jobs.folder import identity, job, tracked
 from ppo_marketing.jobs.judging import evaluate
 from ppo_marketing.jobs.logs import decision_named, prepare
+from ppo_marketing.jobs.references import require_reference
 from ppo_marketing.jobs.training import train
 from ppo_marketing.pipeline import learning
 from ppo_marketing.ppo.train import TrainResult
@@ -38,6 +39,7 @@ def run_line(config: RunConfig, reporter: Reporter) -> RunSummary:
     """The whole line: log to verdict, all tracked as one run."""
     decision = decision_named(config.decision)
     learning.ppo_config(decision, config.training)
+    require_reference(decision, config)
     prepared = prepare(decision, config, reporter)
     own = identity(config, prepared.settings, prepared.log.sha256)
     calibration = calibrated(decision, prepared, config, reporter)

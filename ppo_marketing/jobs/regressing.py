@@ -21,7 +21,7 @@ from ppo_marketing.errors import Refused, UserError
 from ppo_marketing.guardrails.section import GuardrailsSection
 from ppo_marketing.jobs.calibration import load_calibration
 from ppo_marketing.jobs.logs import decision_named
-from ppo_marketing.jobs.training import START
+from ppo_marketing.jobs.policy_folder import START
 from ppo_marketing.pipeline.refusals import as_user_error
 from ppo_marketing.pipeline.streams import JUDGING_EPISODES, stream
 from ppo_marketing.policy import Policy, PolicyActor

@@ -21,9 +21,10 @@ from ppo_marketing.jobs.incumbents import Incumbent, incumbent
 from ppo_marketing.jobs.judging import Judged, evaluate
 from ppo_marketing.jobs.lessons import Lesson, lesson_of, scores, trained
 from ppo_marketing.jobs.logs import Prepared
+from ppo_marketing.jobs.policy_folder import keep_policy, limit_of
 from ppo_marketing.jobs.retraining_job import Job
 from ppo_marketing.jobs.retraining_record import Record
-from ppo_marketing.jobs.training import keep_policy, limit_of, log_policy
+from ppo_marketing.jobs.training import log_policy
 from ppo_marketing.pipeline import calibrating
 from ppo_marketing.ppo.checkpoint import load_policy
 from ppo_marketing.retraining.decisions import LiftOverChampion, Outcome, decided
@@ -67,7 +68,7 @@ def _champion(
         return None, None
     if not retraining.from_champion:
         return None, "training started from the rule (retraining.from_champion: false)"
-    return incumbent(decision, line, job.desk, retraining.champion, job.runs), None
+    return incumbent(decision, line, job.desk.project, retraining.champion, job.runs), None
 
 
 def _train_seeds(job: Job, lesson: Lesson, record: Record, tracker: Tracker, run: Run) -> None:

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from envs.core.decision import Calibration, Decision
-from envs.core.settings import settings_text
 from envs.core.world import Array
 from ppo_marketing.config import RunConfig
 from ppo_marketing.constrained import share_of
-from ppo_marketing.files import folder_sha256, read_json, write_atomically
+from ppo_marketing.files import folder_sha256, read_json
 from ppo_marketing.jobs.calibration import playable_calibration, record_calibration
-from ppo_marketing.jobs.folder import identity, job, part_of, tracked, write_json
+from ppo_marketing.jobs.folder import identity, job, part_of, tracked
+from ppo_marketing.jobs.policy_folder import keep_policy
+from ppo_marketing.jobs.references import footing, require_reference
 from ppo_marketing.pipeline import calibrating, learning
 from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.ppo.checkpoint import save_policy
-from ppo_marketing.ppo.constraint import PIDLagrangian
 from ppo_marketing.ppo.run import TrainingRow
 from ppo_marketing.ppo.signals import stop_on_signals
 from ppo_marketing.ppo.train import TrainResult
 from ppo_marketing.progress import Reporter
 from ppo_marketing.report_figures import training_figure
 from ppo_marketing.tracking import Run
-
-START = "start"
-"""Where a policy's folder keeps the agent that training started from."""
 
 
 class Trained(NamedTuple):
@@ -45,6 +41,7 @@ def train_only(
     """`train`: from a saved calibration to a saved policy; an unfinished training is resumed."""
     folder = part_of(folder, "calibration")
     learning.ppo_config(decision, config.training)
+    require_reference(decision, config)
     calibration, settings = playable_calibration(decision, folder, config.environment)
     calibrating.require_fidelity(calibration, config.accept_failed_fidelity)
     own = identity(config, settings, folder_sha256(folder, "calibration.json"))
@@ -67,8 +64,9 @@ def train(
     """Train through the calibrated simulator and keep the policy with its start."""
     calibrating.require_fidelity(calibration, config.accept_failed_fidelity)
     with reporter.stage("tuning the rules on history"):
-        rules = calibrating.tuned_rules(decision, calibration, settings, config.seed)
-        settings = calibrating.anchored(decision, settings, rules)
+        settings, reference = footing(decision, calibration, settings, config)
+    if reference is not None:
+        run.tag("training.reference", reference.sha256())
     total = config.training.total_steps
 
     with reporter.stage("training PPO", total) as stage, stop_on_signals() as stop:
@@ -82,6 +80,7 @@ def train(
         result = learning.learn_from_calibration(
             decision, calibration, settings, config.training, config.seed,
             checkpoint=config.output / "checkpoint.pt", on_update=on_update, stop=stop,
+            reference=reference,
         )  # fmt: skip
     start = learning.untrained(
         calibration.history_world(settings),
@@ -115,29 +114,3 @@ def _observations(calibration: Calibration, settings: Any, seed: int) -> Array:
     for _ in range(world.horizon // 2):
         state = world.step(state, world.control(state, idle), rng).state
     return world.observe(state)
-
-
-def keep_policy(
-    policy: Agent,
-    start: Agent,
-    settings: Any,
-    calibration: Calibration,
-    constraint: PIDLagrangian | None,
-    folder: Path,
-) -> None:
-    """Write the policy, its start, the settings they act under and what they were trained on."""
-    save_policy(start, folder / START)
-    save_policy(policy, folder)
-    write_atomically(folder / "settings.json", settings_text(settings).encode())
-    seen = {
-        "data_sha256": calibration.data_sha256,
-        "before": calibration.judged_from.isoformat(),
-        "limit": None if constraint is None else asdict(constraint),
-    }
-    write_json(folder / "trained-on.json", seen)
-
-
-def limit_of(folder: Path) -> PIDLagrangian | None:
-    """Return the limit that the policy kept in `folder` was trained within, if there was one."""
-    limit = read_json(folder / "trained-on.json")["limit"]
-    return None if limit is None else PIDLagrangian(**limit)

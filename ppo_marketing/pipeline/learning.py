@@ -29,6 +29,7 @@ from ppo_marketing.ppo.signals import StopSignal
 # Torch takes seconds to import, and reading a log needs none of it.
 if TYPE_CHECKING:
     from ppo_marketing.ppo.agent import Agent
+    from ppo_marketing.ppo.anchor import Reference
     from ppo_marketing.ppo.config import PPOConfig
     from ppo_marketing.ppo.run import TrainingRow
     from ppo_marketing.ppo.train import TrainResult
@@ -45,6 +46,12 @@ def ppo_config(decision: Decision, training: TrainingSection) -> PPOConfig:
     require_fitting_minibatch(config, training.copies)
     if training.constraint is not None:
         _require_limitable(decision, training.constraint)
+    if training.anchor_to != "start" and config.anchor is None:
+        raise UserError(
+            f"training.anchor_to is {training.anchor_to!r}, and no anchor holds to it: set "
+            "training.ppo.anchor, such as {coefficient: 0.1, target_kl: 0.03}, or leave anchor_to "
+            "out"
+        )
     return config
 
 
@@ -123,10 +130,12 @@ def learn(
     on_update: Callable[[TrainingRow], None] | None = None,
     stop: StopSignal | None = None,
     agent: Agent | None = None,
+    reference: Reference | None = None,
 ) -> TrainResult:
     """Train PPO from the decision's start; fresh simulated episodes choose the best update.
 
-    Where an `agent` is given, training starts from it instead.
+    Where an `agent` is given, training starts from it instead. An anchor holds to `reference`, or
+    to the start where none is given.
     """
     from ppo_marketing.ppo.train import train
 
@@ -140,6 +149,7 @@ def learn(
         ),
         config,
         agent=agent or untrained(training_world, config, seed),
+        reference=reference,
         total_steps=training.total_steps,
         seed=seed,
         checkpoint=checkpoint,

@@ -134,6 +134,15 @@ class Agent:
             .numpy()
         )
 
+    def log_prob_stored(self, observation: Array, stored: Tensor, allowed: Tensor | None) -> Tensor:
+        """Return log π(a|s) [n] in nats of stored actions, without gradients.
+
+        Raises:
+            UserError: the observation's shape is wrong.
+        """
+        with torch.no_grad():
+            return self.evaluate(self.inputs(observation), stored, allowed)[0]
+
     def value(self, observation: Array) -> Array:
         """Return V(s) [n], in units of the scaled reward.
 

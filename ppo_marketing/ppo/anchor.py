@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Protocol, Self
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ppo_marketing.ppo.checked import Checked, require
 from ppo_marketing.ppo.losses import k3
 from ppo_marketing.ppo.trust_region import LARGEST_COEFFICIENT, SMALLEST_COEFFICIENT, correction
+
+
+class Reference(Protocol):
+    """A policy to stay near; it is asked how likely the actions of another are to it."""
+
+    def log_prob_stored(
+        self, observation: npt.NDArray[Any], stored: Tensor, allowed: Tensor | None
+    ) -> Tensor:
+        """Return log π_ref(a|s) [n] in nats of actions as the rollout stores them.
+
+        `observation [n, size]` is as the environment gives it, `allowed [n, choices]` its mask.
+        """
+
+    def sha256(self) -> str:
+        """Return the hash of everything that the policy depends on."""
 
 
 @dataclass(frozen=True, kw_only=True)

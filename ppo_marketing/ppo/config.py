@@ -54,8 +54,9 @@ class PPOConfig:
 
     anchor: KLAnchor | None = None
     """A price on drifting from a reference policy over the whole training; the reference is the
-    policy that training starts from, unless `train` is given another. Off by default: the start is
-    already what the best rule does, and the best update is chosen on fresh episodes."""
+    policy that training starts from, unless `training.anchor_to` names another. Off by default:
+    the start is already what the best rule does, and the best update is chosen on fresh
+    episodes."""
 
     value_clip: float | None = None
     """Clip of the critic's move. Off: its right size depends on the scale of the reward."""

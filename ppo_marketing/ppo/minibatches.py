@@ -11,8 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from ppo_marketing.errors import TrainingDiverged
-from ppo_marketing.ppo.agent import Agent
-from ppo_marketing.ppo.anchor import KLAnchor
+from ppo_marketing.ppo.anchor import KLAnchor, Reference
 
 KL_TOLERANCE = 1.5  # one minibatch's k3 is noisy, so stopping waits for this multiple of the target
 
@@ -22,7 +21,7 @@ class Held:
     """An anchor and the policy that it holds to."""
 
     anchor: KLAnchor
-    reference: Agent
+    reference: Reference
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from gymnasium.vector import VectorEnv
 from ppo_marketing.errors import UserError
 from ppo_marketing.ppo.adam import Adam
 from ppo_marketing.ppo.agent import Agent
+from ppo_marketing.ppo.anchor import Reference
 from ppo_marketing.ppo.categorical import CategoricalHead
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.minibatches import Held
@@ -78,12 +79,12 @@ class Run:
 
 
 def start_run(
-    env: VectorEnv, config: PPOConfig, seed: int, agent: Agent | None, reference: Agent | None
+    env: VectorEnv, config: PPOConfig, seed: int, agent: Agent | None, reference: Reference | None
 ) -> Run:
     """Return the state before the first update; two streams of `seed` serve agent and training.
 
     Raises:
-        UserError: the environment's spaces or autoreset, or the agent, do not fit.
+        UserError: the environment's spaces or autoreset, the agent or the reference do not fit.
     """
     start_stream, training_stream = np.random.SeedSequence(seed).spawn(2)
     fresh = Agent.create(
@@ -112,7 +113,7 @@ def start_run(
         region=config.trust_region,
         held=None
         if config.anchor is None
-        else Held(config.anchor, (reference or fresh).copy().to(fresh.device)),
+        else Held(config.anchor, _own_reference(reference or fresh, fresh)),
         reward_scale=scale if config.reward_scale == "running" else None,
         position=begin(env, seed),
         rng=np.random.default_rng(training_stream),
@@ -124,6 +125,21 @@ def start_run(
         best_score=None,
         best_update=0,
     )
+
+
+def _own_reference(reference: Reference, fresh: Agent) -> Reference:
+    """Return the reference where it can be asked, and out of reach of whoever trains it on."""
+    if not isinstance(reference, Agent):
+        return reference
+    theirs, ours = reference.describe(), fresh.describe()
+    differing = [name for name in ("observation_size", "head") if theirs[name] != ours[name]]
+    if differing:
+        raise UserError(
+            f"the reference policy does not fit: it has another {' and another '.join(differing)} "
+            f"than what is trained:\n  it is      {theirs}\n  it must be {ours}\n"
+            "Give a reference for these observations and actions, or none"
+        )
+    return reference.copy().to(fresh.device)
 
 
 def device_of(asked: Literal["cpu", "cuda", "auto"]) -> torch.device:

@@ -13,6 +13,7 @@ from gymnasium.vector import VectorEnv
 
 from ppo_marketing.errors import Interrupted, UserError, below_one
 from ppo_marketing.ppo.agent import Agent
+from ppo_marketing.ppo.anchor import Reference
 from ppo_marketing.ppo.checkpoint import load_checkpoint, save_checkpoint
 from ppo_marketing.ppo.config import PPOConfig, unfilled_minibatch
 from ppo_marketing.ppo.fused.crew import Crew
@@ -47,7 +48,7 @@ def train(
     validate: Callable[[Agent], float] | None = None,
     validate_every: int = 10,
     agent: Agent | None = None,
-    reference: Agent | None = None,
+    reference: Reference | None = None,
     stop: StopSignal | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> TrainResult:

@@ -145,10 +145,9 @@ def _training_rows(
     allowed = None if mask is None else torch.from_numpy(mask).to(device).flatten(0, 1)[keep]
     reference = None
     if held is not None:
-        with torch.no_grad():
-            # The reference sees observations through its own statistics.
-            theirs = held.reference.inputs(observation)[keep]
-            reference = held.reference.evaluate(theirs, action, allowed)[0]
+        # The reference sees observations through its own statistics.
+        theirs = observation if isinstance(keep, slice) else observation[rollout.valid.reshape(-1)]
+        reference = held.reference.log_prob_stored(theirs, action, allowed)
     return TrainingRows(
         inputs=agent.inputs(observation)[keep],
         action=action,

@@ -187,6 +187,11 @@ def load_project(path: Path) -> Project:
             config = config_of(_placed(run, base), {})
         except UserError as error:
             problems.append(f"  run: {error}")
+    if config is not None and config.training.anchor_to != "start":
+        problems.append(
+            "  run.training.anchor_to: a retraining starts from the champion and holds to it by "
+            "itself (retraining.anchor); leave it out"
+        )
     if problems or sections is None or config is None:
         listed = "\n".join(problems)
         raise UserError(

@@ -16,7 +16,7 @@ from envs.core.settings import load_settings, settings_text
 from ppo_marketing.config import load_config
 from ppo_marketing.gate import Audit, GateRules, judge
 from ppo_marketing.jobs.calibration import calibrate
-from ppo_marketing.jobs.training import START
+from ppo_marketing.jobs.policy_folder import START
 from ppo_marketing.jobs.verdicts import keep_verdict, kept_verdict
 from ppo_marketing.ppo.agent import Agent
 from ppo_marketing.ppo.checkpoint import save_policy

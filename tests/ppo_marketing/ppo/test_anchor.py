@@ -124,6 +124,21 @@ def test_a_reference_without_an_anchor_is_refused() -> None:
         trained(None, reference=trained(None).agent)
 
 
+def test_a_reference_for_other_actions_is_refused() -> None:
+    with pytest.raises(UserError, match="it has another head than what is trained"):
+        trained(KLAnchor(), reference=trained(None, BOX).agent)
+
+
+def test_a_training_held_to_another_reference_is_not_resumed(tmp_path: Path) -> None:
+    first = trained(None).agent
+    second = first.copy()
+    second.actor.biases[-1].data.add_(torch.tensor([0.0, 0.1, 0.0]))
+    checkpoint = tmp_path / "run.ckpt"
+    trained(KLAnchor(), reference=first, checkpoint=checkpoint)
+    with pytest.raises(UserError, match=f"reference: '{first.sha256()}' in the checkpoint"):
+        trained(KLAnchor(), reference=second, checkpoint=checkpoint)
+
+
 @pytest.mark.parametrize("space", [BOX, DISCRETE])
 def test_an_anchored_training_resumes_exactly(space: Any, tmp_path: Path) -> None:
     class Killed(Exception):
