@@ -83,8 +83,9 @@ class TrainingSection(_Section):
     {kpi: contact_cost, per: purchases, limit: 2}."""
     ppo: dict[str, Any] = Field(default_factory=dict)
     """Settings of PPO that differ from the decision's own."""
-    anchor_to: Literal["start", "champion"] = "start"
-    """Whom `ppo.anchor` holds training to: where it starts, or what is released today."""
+    anchor_to: Literal["start", "champion", "logging"] = "start"
+    """Whom `ppo.anchor` holds training to: where it starts, what is released today, or the log's
+    own policy."""
 
 
 class EvaluationSection(_Section):

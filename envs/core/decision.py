@@ -70,6 +70,13 @@ class Rule(Protocol[W]):
         """The rule's controls for every copy, `[n, ...]`."""
 
 
+class Choosing(Protocol):
+    """How something chooses: probabilities from what a policy sees."""
+
+    def __call__(self, observation: Array, mask: Array | None) -> Array:
+        """Probabilities `[n, A]` from observations `[n, obs]`; 0 where `mask [n, A]` forbids."""
+
+
 class Calibration(Protocol):
     """A market fitted to a log: an ensemble of K members and the report that says how well.
 
@@ -161,6 +168,9 @@ class Decision:
     words: Callable[[Any, Any], Words] | None = None
     rules: Callable[[], tuple[Rule[Any], ...]]
     logging_rule: Callable[[Any], Rule[Any] | None]
+    # (calibration, world) -> the log's own policy as a policy sees the world; None where actions
+    # are no choices, or it cannot be told from observations
+    logging_choices: Callable[[Any, Any], Choosing | None] | None = None
     do_nothing: Rule[Any]
     # (world, initial state) -> the most [n] that could be earned in each episode
     ceiling: Callable[[Any, Any], NDArray[Any]]

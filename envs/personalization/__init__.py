@@ -13,7 +13,7 @@ from envs.personalization.generator import PRESETS, truth_of
 from envs.personalization.live_form import live_form
 from envs.personalization.log import VISITS
 from envs.personalization.oracle import ceiling
-from envs.personalization.rules import Uniform, logging_rule, rules
+from envs.personalization.rules import Uniform, logging_choices, logging_rule, rules
 from envs.personalization.scenario import PersonalizationScenario
 from envs.personalization.settings import PersonalizationSettings
 from envs.personalization.truth import sample_settings, true_world
@@ -101,6 +101,7 @@ DECISION = Decision(
     words=words,
     rules=rules,
     logging_rule=logging_rule,
+    logging_choices=logging_choices,
     do_nothing=Uniform(),
     ceiling=ceiling,
     # A ratio of means is what the literature reports; one visitor's share would weigh the

@@ -24,7 +24,7 @@ from envs.personalization.session_world import SessionState, SessionWorld
 from envs.personalization.world import PersonalizationWorld
 
 if TYPE_CHECKING:
-    from envs.core.decision import Rule
+    from envs.core.decision import Choosing, Rule
 
 AnyWorld = PersonalizationWorld | SessionWorld
 
@@ -259,6 +259,20 @@ def rules() -> tuple[Rule[Any], ...]:
 def logging_rule(calibration: Any) -> Rule[Any] | None:
     """The log's own policy, as logged or estimated."""
     return Logging(policy=calibration.logging)
+
+
+def logging_choices(calibration: Any, world: AnyWorld) -> Choosing | None:
+    """The same policy from observations, which begin with the context, within its bounds.
+
+    On later slots of a page it chooses among the items left as it does among all on the first.
+    """
+    policy: SoftmaxPolicy = calibration.logging
+    features = policy.vector.shape[1]
+
+    def choosing(observation: Array, mask: Array | None) -> Array:
+        return policy.probabilities(observation[:, :features], mask)
+
+    return choosing
 
 
 def _split(rows: LoggedRows, items: int) -> tuple[LoggedRows, LoggedRows]:

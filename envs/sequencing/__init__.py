@@ -17,7 +17,7 @@ from envs.sequencing.generator import PRESETS
 from envs.sequencing.kernel import SequencingState
 from envs.sequencing.live_form import live_form
 from envs.sequencing.log import EVENTS
-from envs.sequencing.rules import do_nothing, logging_rule, rules
+from envs.sequencing.rules import do_nothing, logging_choices, logging_rule, rules
 from envs.sequencing.scenario import SequencingScenario
 from envs.sequencing.settings import SequencingSettings
 from envs.sequencing.words import words
@@ -111,6 +111,7 @@ DECISION = Decision(
     words=words,
     rules=rules,
     logging_rule=logging_rule,
+    logging_choices=logging_choices,
     do_nothing=do_nothing,
     ceiling=_ceiling,
     ceiling_kind="expected",

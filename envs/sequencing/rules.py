@@ -27,7 +27,7 @@ from envs.sequencing.tuning import (
 from envs.sequencing.world import SequencingWorld
 
 if TYPE_CHECKING:
-    from envs.core.decision import Rule
+    from envs.core.decision import Choosing, Rule
 
 FATIGUE_PRICES = (
     0.0,
@@ -232,14 +232,22 @@ class LoggingPolicy(Heuristic):
 
     def control(self, world: SequencingWorld, state: SequencingState, rng: Generator) -> Array:
         """A draw for every copy among the allowed actions."""
-        tired = np.minimum(rested(state), self.propensity.shape[2] - 1)
         consent = state.consent @ (1 << np.arange(state.consent.shape[1]))
-        chance = self.propensity[state.recency, state.frequency, tired, consent]
-        chance = np.where(world.action_mask(state), chance, 0.0)
-        chance[:, 0] += chance.sum(axis=1) <= 0  # nothing that it does is allowed
+        chance = self.chances(
+            state.recency, state.frequency, rested(state), consent, world.action_mask(state)
+        )
         cumulative = np.cumsum(chance, axis=1)
         point = rng.random(len(state.step)) * cumulative[:, -1]
         return np.asarray((cumulative <= point[:, None]).sum(axis=1))
+
+    def chances(
+        self, recency: Array, frequency: Array, fatigue: Array, consent: Array, mask: Array
+    ) -> NDArray[np.float64]:
+        """Weights `[n, A]` of the allowed actions in these states, each `[n]`; no sum is 0."""
+        tired = np.minimum(fatigue, self.propensity.shape[2] - 1)
+        chance = np.where(mask, self.propensity[recency, frequency, tired, consent], 0.0)
+        chance[:, 0] += chance.sum(axis=1) <= 0  # nothing that it does is allowed
+        return chance
 
 
 class LoggedDecisions(Protocol):
@@ -272,7 +280,33 @@ def rules() -> tuple[Rule[SequencingWorld], ...]:
     )
 
 
-def logging_rule(calibration: LoggedDecisions) -> Rule[SequencingWorld] | None:
+def logging_rule(calibration: LoggedDecisions) -> LoggingPolicy | None:
     """The policy that wrote the log, as its calibration knows it; None where it cannot."""
     propensity = calibration.logging_propensity
     return None if propensity is None else LoggingPolicy(propensity=propensity)
+
+
+def logging_choices(calibration: LoggedDecisions, world: SequencingWorld) -> Choosing | None:
+    """The same policy from observations, whose indicators tell the state (`kernel.look`)."""
+    rule = logging_rule(calibration)
+    if rule is None:
+        return None
+    recencies, frequencies = world.tables.shape[:2]
+    bins = [int(levels) for levels in world.terms.bins]
+
+    def choosing(observation: Array, mask: Array | None) -> Array:
+        at = recencies + frequencies
+        recency = observation[:, :recencies].argmax(axis=1)
+        frequency = observation[:, recencies:at].argmax(axis=1)
+        fatigue = np.zeros(len(observation), np.int64)
+        consent = np.zeros(len(observation), np.int64)
+        for channel, levels in enumerate(bins):
+            fatigue += observation[:, at : at + levels].argmax(axis=1)
+            at += levels
+            consent += (observation[:, at] > 0.5).astype(np.int64) << channel
+            at += 3  # consent, whether it is open, and how long ago
+        allowed = np.asarray(True) if mask is None else mask
+        chance = rule.chances(recency, frequency, fatigue, consent, allowed)
+        return np.asarray(chance / chance.sum(axis=1, keepdims=True))
+
+    return choosing

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from envs.core.decision import Calibration, Decision
+from envs.core.world import World
 from ppo_marketing.audit_trail import Line
 from ppo_marketing.config import RunConfig
 from ppo_marketing.errors import UserError
 from ppo_marketing.jobs.incumbents import Incumbent, changed_settings, fitted, incumbent
 from ppo_marketing.jobs.kept_runs import runs_folder
 from ppo_marketing.jobs.release_book import standing_champion
+from ppo_marketing.logging_reference import LoggingReference
 from ppo_marketing.pipeline import calibrating, learning
 from ppo_marketing.ppo.anchor import Reference
+
+IDENTIFYING = 256
+"""In how many situations of history the log's own policy is told from another one."""
 
 
 class Footing(NamedTuple):
@@ -23,10 +31,12 @@ class Footing(NamedTuple):
 
 
 def require_reference(decision: Decision, config: RunConfig) -> None:
-    """Refuse an anchor to a champion that there is not: before any work.
+    """Refuse an anchor to a champion that there is not, or to a log that is silent.
 
-    Raises UserError.
+    Before any work. Raises UserError.
     """
+    if config.training.anchor_to == "logging" and decision.logging_choices is None:
+        raise _silent(decision)
     if config.training.anchor_to == "champion":
         _released(decision, config)
 
@@ -58,7 +68,28 @@ def footing(
         champion = _champion(decision, calibration, config)
         return Footing(champion.settings, champion.agent)
     rules = calibrating.tuned_rules(decision, calibration, settings, config.seed)
-    return Footing(calibrating.anchored(decision, settings, rules), None)
+    settings = calibrating.anchored(decision, settings, rules)
+    if config.training.anchor_to == "start":
+        return Footing(settings, None)
+    return Footing(settings, _logging(decision, calibration.history_world(settings), calibration))
+
+
+def _logging(decision: Decision, world: World[Any], calibration: Calibration) -> LoggingReference:
+    make = decision.logging_choices
+    choosing = None if make is None else make(calibration, world)
+    if choosing is None:
+        raise _silent(decision)
+    state = world.initial(IDENTIFYING, np.random.default_rng(0))
+    seen = choosing(world.observe(state), world.action_mask(state))
+    return LoggingReference(choosing, hashlib.sha256(seen.tobytes()).hexdigest())
+
+
+def _silent(decision: Decision) -> UserError:
+    return UserError(
+        f"training.anchor_to is 'logging', and the log of {decision.name} does not tell, from what "
+        "a policy sees, with which probabilities its own policy chose: set training.anchor_to: "
+        "champion, or start"
+    )
 
 
 def _champion(decision: Decision, calibration: Calibration, config: RunConfig) -> Incumbent:

@@ -16,6 +16,7 @@ from envs.personalization.rules import (
     ContextualGreedy,
     Logging,
     Uniform,
+    logging_choices,
     rules,
 )
 from envs.personalization.settings import PersonalizationSettings
@@ -192,6 +193,26 @@ def test_the_logging_rule_draws_items_with_the_logged_probabilities() -> None:
         share = np.bincount(item[mine], minlength=20) / mine.sum()
         expected = truth.logging.probabilities(world.contexts.x[[visit]], None)[0]
         np.testing.assert_allclose(share, expected, atol=4 * np.sqrt(0.25 / mine.sum()))
+
+
+def test_the_logging_policy_is_told_from_observations_among_the_items_allowed() -> None:
+    truth = truth_of(PRESETS["default"], seed=1)
+    world: Any = world_of(truth, 50, PersonalizationSettings(), np.random.default_rng(0))
+
+    class Logged:
+        logging = truth.logging
+
+    choosing = logging_choices(Logged(), world)
+    assert choosing is not None
+    state = world.initial(50, np.random.default_rng(0))
+    found = choosing(world.observe(state), None)
+    expected = truth.logging.probabilities(world.contexts.x[state.visit], None)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    mask = np.random.default_rng(1).random(found.shape) < 0.5
+    mask[:, 0] = True
+    among = choosing(world.observe(state), mask)
+    assert not among[~mask].any()
+    np.testing.assert_allclose(among.sum(axis=1), 1.0)
 
 
 def test_an_untuned_rule_says_so(world: Any) -> None:

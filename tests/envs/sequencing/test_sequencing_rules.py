@@ -17,6 +17,7 @@ from envs.sequencing.rules import (
     OneStepUplift,
     Rfm,
     do_nothing,
+    logging_choices,
     logging_rule,
     plain_and_offer,
     rules,
@@ -149,11 +150,35 @@ def test_a_logging_policy_that_may_do_nothing_of_its_own_does_nothing() -> None:
     assert not LoggingPolicy(propensity=propensity).control(world, gone, RNG).any()
 
 
+def test_the_logging_policy_is_told_from_observations_as_from_the_state() -> None:
+    class Logged:
+        logging_propensity = np.random.default_rng(3).dirichlet(np.ones(4), (13, 4, 5, 4))
+
+    world = make_world(days=300)
+    rule, choosing = logging_rule(Logged()), logging_choices(Logged(), world)
+    assert rule is not None
+    assert choosing is not None
+    state, patterns, tired = world.starting(np.arange(300)), set(), set()
+    for _ in range(30):
+        consent = state.consent[:, 0] + 2 * state.consent[:, 1]
+        fatigue, mask = state.fatigue.sum(axis=1), world.action_mask(state)
+        weight = rule.chances(state.recency, state.frequency, fatigue, consent, mask)
+        found = choosing(world.observe(state), mask)
+        np.testing.assert_allclose(found, weight / weight.sum(axis=1, keepdims=True))
+        assert not found[~mask].any()
+        patterns |= set(consent.tolist())
+        tired |= set(fatigue.tolist())
+        state = world.step(state, rule.control(world, state, RNG), RNG).state
+    assert patterns == {2, 3}  # unsubscribed from e-mail, and not
+    assert len(tired) > 3
+
+
 def test_there_is_no_logging_rule_where_the_log_shows_no_decisions() -> None:
     class Silent:
         logging_propensity = None
 
     assert logging_rule(Silent()) is None
+    assert logging_choices(Silent(), make_world(days=2)) is None
 
 
 def test_a_menu_without_offers_or_without_plain_contacts_still_has_both_roles() -> None:

@@ -94,6 +94,13 @@ def test_nobody_to_hold_to_is_refused_before_any_work(tmp_path: Path) -> None:
     assert not (empty / "data").exists()
 
 
+def test_a_log_that_does_not_tell_its_policy_is_refused_before_any_work(tmp_path: Path) -> None:
+    silent = project_in(tmp_path / "project").parent
+    with pytest.raises(UserError, match=r"the log of pricing does not tell.*: champion, or start"):
+        run_in(silent, "first", training={"ppo": HELD, "anchor_to": "logging"})
+    assert not (silent / "data").exists()
+
+
 def test_a_reference_without_a_price_is_refused_with_one(project: Path) -> None:
     with pytest.raises(UserError, match=r"no anchor holds to it: set training\.ppo\.anchor") as no:
         run_in(project, "unpriced", training={"anchor_to": "champion"})

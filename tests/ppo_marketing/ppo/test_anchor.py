@@ -119,6 +119,27 @@ def test_another_reference_is_held_to_through_its_own_statistics() -> None:
     assert agreed.mean() > 0.9
 
 
+class Fixed:
+    """Somebody who chooses without looking, and is no agent."""
+
+    def log_prob_stored(
+        self, observation: np.ndarray, stored: torch.Tensor, allowed: torch.Tensor | None
+    ) -> torch.Tensor:
+        assert len(observation) == len(stored)
+        return torch.tensor(np.log(REFERENCE), dtype=torch.float32)[stored]
+
+    def sha256(self) -> str:
+        return "fixed"
+
+
+def test_whoever_knows_how_likely_actions_are_can_be_held_to() -> None:
+    history = trained(KLAnchor(coefficient=100.0), reference=Fixed()).history
+    from_uniform = float(np.mean(np.log(1 / 3 / REFERENCE)))
+    ends = history[-1].learning.anchor_kl
+    assert ends is not None
+    assert ends < 0.1 * from_uniform
+
+
 def test_a_reference_without_an_anchor_is_refused() -> None:
     with pytest.raises(UserError, match=r"set ppo\.anchor"):
         trained(None, reference=trained(None).agent)
