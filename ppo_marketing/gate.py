@@ -341,8 +341,8 @@ def _drift(broken: tuple[str, ...]) -> Finding:
         found = "it stays close to the policy that runs today"
         return Finding("drift", "passed", found, allowed)
     advice = (
-        "anchor training to the champion (training.ppo.anchor), change less at once, or widen "
-        "`drift:` in the configuration on purpose"
+        "anchor training to the champion (training.anchor_to: champion), change less at once, or "
+        "widen `drift:` in the configuration on purpose"
     )
     return Finding("drift", "refused", "; ".join(broken), allowed, Reason.DRIFT, advice)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,9 +43,9 @@ def released_line(decision: str, desk: Desk) -> Line | None:
 
 
 def incumbent(
-    decision: Decision, line: Line, project: Path, named: Path | None, runs: Path
+    decision: Decision, line: Line, project: Path, named: Path | None, *runs: Path
 ) -> Incumbent:
-    """The policy that `line` released, from where it was trained, from `runs`, or from `named`.
+    """The policy that `line` released, from where it was trained, a folder of `runs`, or `named`.
 
     Raises UserError where its folder is in none of them.
     """
@@ -101,12 +101,12 @@ def _of_today(policy: Agent, fresh: Agent) -> Agent:
     return policy
 
 
-def _folder_of(line: Line, project: Path, named: Path | None, runs: Path) -> Path:
+def _folder_of(line: Line, project: Path, named: Path | None, runs: Sequence[Path]) -> Path:
     registry = open_tracker(project).registry
     assert line.to_version is not None
     logged = registry.output_of(registry.version(line.decision, line.to_version).run_id)
     places = [place for place in (named, logged) if place is not None]
-    places += sorted(runs.iterdir()) if runs.is_dir() else []
+    places += [run for folder in runs if folder.is_dir() for run in sorted(folder.iterdir())]
     folder = policy_of(line, places)
     if folder is not None:
         return folder

@@ -49,7 +49,7 @@ def refuse_reference(config: RunConfig) -> None:
     if config.training.anchor_to != "start":
         raise UserError(
             f"training.anchor_to is {config.training.anchor_to!r}, and every algorithm that is "
-            "compared or tuned begins from the same start and knows no champion: leave it out, "
+            "compared or tuned begins from the same start and knows nobody else: leave it out, "
             "and use it with `train` or `run`"
         )
 
@@ -94,7 +94,9 @@ def _silent(decision: Decision) -> UserError:
 
 def _champion(decision: Decision, calibration: Calibration, config: RunConfig) -> Incumbent:
     line = _released(decision, config)
-    champion = incumbent(decision, line, config.project, None, runs_folder(config.project))
+    retrained = sorted((config.project / "data" / "retraining").glob("*/runs"))
+    runs = runs_folder(config.project)
+    champion = incumbent(decision, line, config.project, None, runs, *retrained)
     changed = changed_settings(decision, config.environment, champion)
     if changed:
         raise UserError(

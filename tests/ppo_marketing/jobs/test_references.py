@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,17 @@ from ppo_marketing.config import load_config
 from ppo_marketing.errors import UserError
 from ppo_marketing.jobs.calibration import load_calibration
 from ppo_marketing.jobs.comparing import market_of
+from ppo_marketing.jobs.incumbents import incumbent
 from ppo_marketing.jobs.lessons import mean_kl
 from ppo_marketing.jobs.line import run_line
 from ppo_marketing.jobs.logs import decision_named
-from ppo_marketing.jobs.release_book import Desk
-from ppo_marketing.jobs.releasing import promote
+from ppo_marketing.jobs.release_book import standing_champion
 from ppo_marketing.policy import PolicyActor
 from ppo_marketing.ppo.checkpoint import load_policy
 from ppo_marketing.progress import SilentReporter
 from ppo_marketing.reference_states import reference_states
 from ppo_marketing.retraining.project import load_project
-from tests.support.retraining import LATER, TRAINING, project_in, supported
+from tests.support.retraining import TRAINING, project_in, supported
 from tests.support.tiny_decision import NAME
 
 HELD = {"anchor": {"coefficient": 100.0}}
@@ -52,16 +53,19 @@ def run_in(project: Path, name: str, *, seed: int = 0, **sections: Any) -> tuple
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose champion was trained well away from where training starts."""
-    folder = project_in(tmp_path_factory.mktemp("held") / "project").parent
-    run, _ = run_in(folder, "champion")
-    promote(run, Desk(folder, "deploy", LATER), approver="Ada")
+def project(champion_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a champion; the stored models are shared."""
+    folder = tmp_path_factory.mktemp("held") / "project"
+    shutil.copytree(champion_project, folder)
     return folder
 
 
 def champion_of(project: Path) -> Path:
-    return project / "data" / "runs" / "champion" / "policy"
+    """The folder of the released policy."""
+    line = standing_champion(project, NAME)
+    assert line is not None
+    runs = project / "data" / "retraining" / NAME / "runs"
+    return incumbent(decision_named(NAME), line, project, None, runs).folder
 
 
 def distance(run: Path, project: Path) -> float:
