@@ -22,7 +22,7 @@ from ppo_marketing.jobs.line import run_line
 from ppo_marketing.jobs.logs import decision_named
 from ppo_marketing.jobs.release_book import standing_champion
 from ppo_marketing.policy import PolicyActor
-from ppo_marketing.ppo.checkpoint import load_policy
+from ppo_marketing.ppo.checkpoint import load_checkpoint, load_policy
 from ppo_marketing.progress import SilentReporter
 from ppo_marketing.reference_states import reference_states
 from ppo_marketing.retraining.project import load_project
@@ -88,7 +88,9 @@ def test_a_run_that_is_held_to_the_champion_ends_nearer_to_it(project: Path) -> 
     assert yaml.safe_load((held / "config.yaml").read_text())["training"]["anchor_to"] == "champion"
     store = MlflowClient(f"sqlite:///{project / 'mlruns' / 'mlflow.db'}")
     tags = store.get_run(run_id).data.tags
-    assert tags["training.reference"] == load_policy(champion_of(project)).sha256()
+    sha256 = load_policy(champion_of(project)).sha256()
+    trained = load_checkpoint(held / "checkpoint.pt")["identity"]
+    assert tags["training.reference"] == trained["reference"] == sha256
 
 
 def test_nobody_to_hold_to_is_refused_before_any_work(tmp_path: Path) -> None:
