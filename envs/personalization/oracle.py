@@ -23,7 +23,7 @@ from envs.personalization.settings import SessionTerms
 from envs.personalization.world import PersonalizationWorld, VisitState
 
 MOST_CELLS = 5_000_000
-"""Visitors x states x categories that value iteration takes on: about a minute."""
+"""Kinds of visitor x states x categories that value iteration takes on: about a minute."""
 
 CONVERGED = 1e-12
 
@@ -152,7 +152,12 @@ def ceiling(world: PersonalizationWorld | SessionWorld, state: VisitState | Sess
     best = np.concatenate(
         [_best_by_category(world, needed[part]) for part in chunks(len(needed), world.model.items)]
     )
-    value = _exact(world, best) if is_exact(world) else _bound(world, best, needed)
+    # Visitors alike in what they like have one value, however many of them the world has.
+    kinds, kind = np.unique(best, axis=0, return_inverse=True)
+    if is_exact(world, len(kinds)):
+        value = _exact(world, kinds)[kind.reshape(-1)]
+    else:
+        value = _bound(world, best, needed)
     return np.asarray(value[inverse] * world.settings.event_value)
 
 
@@ -164,12 +169,10 @@ def _best_by_category(world: SessionWorld, visit: NDArray[np.integer]) -> Floats
     return by_category(logit, world.items.category)
 
 
-def is_exact(world: PersonalizationWorld | SessionWorld) -> bool:
-    """Whether `ceiling` is attained by some policy, or only a bound."""
-    if isinstance(world, PersonalizationWorld):
-        return True
+def is_exact(world: SessionWorld, kinds: int) -> bool:
+    """Whether the `ceiling` of so many kinds of visitor is attained by some policy, or a bound."""
     categories = world.items.categories
-    cells = world.episodes * categories * float(world.terms.boredom_levels + 1) ** categories
+    cells = kinds * categories * float(world.terms.boredom_levels + 1) ** categories
     return world.settings.slots == 1 and world.terms.days == 1 and cells <= MOST_CELLS
 
 
@@ -181,15 +184,14 @@ def by_category(logit: Floats, category: Ints) -> Floats:
     return np.column_stack(columns)
 
 
-def _exact(world: SessionWorld, best: Floats) -> Floats:
-    # Visitors alike in what they like have one value: C2 has three kinds of them.
-    kinds, kind = np.unique(best, axis=0, return_inverse=True)
+def _exact(world: SessionWorld, kinds: Floats) -> Floats:
+    """V* of every kind of visitor, `[k, C]` -> `[k]`."""
     states = (world.terms.boredom_levels + 1) ** world.items.categories
     values = [
         optimal_values(kinds[part], world.terms)[0][:, 0]
-        for part in chunks(len(kinds), states * best.shape[1])
+        for part in chunks(len(kinds), states * kinds.shape[1])
     ]
-    return np.concatenate(values)[kind.reshape(-1)]
+    return np.concatenate(values)
 
 
 def _bound(world: SessionWorld, best: Floats, visit: NDArray[np.integer]) -> Floats:

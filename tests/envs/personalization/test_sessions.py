@@ -7,6 +7,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from envs.personalization import oracle
 from envs.personalization.generator import PRESETS, truth_of
 from envs.personalization.model import sigmoid
 from envs.personalization.oracle import (
@@ -34,6 +35,10 @@ STATES = boredom_states(3, 2)
 
 def terms_of(**changes: Any) -> SessionTerms:
     return PersonalizationSettings(**changes).session_terms
+
+
+V_STAR = optimal_values(by_category(LOGIT, TRUTH.items.category), terms_of())[0][:, 0]
+"""Of an unbored visitor of each segment, under the settings as they are."""
 
 
 def mean_value(policy: Any, terms: SessionTerms) -> float:
@@ -114,11 +119,24 @@ def test_carrying_the_law_forward_agrees_with_the_linear_solve() -> None:
 def test_the_ceiling_is_v_star_of_each_visitors_segment() -> None:
     world: Any = true_world("sessions", 60, PersonalizationSettings(), np.random.default_rng(0))
     start = world.initial(60, np.random.default_rng(1))
-    value = optimal_values(by_category(LOGIT, TRUTH.items.category), world.terms)[0][:, 0]
-    assert is_exact(world)
     np.testing.assert_allclose(
-        ceiling(world, start), value[world.contexts.x[start.visit].argmax(axis=1)]
+        ceiling(world, start), V_STAR[world.contexts.x[start.visit].argmax(axis=1)]
     )
+
+
+def test_the_ceiling_is_v_star_however_many_visitors_there_are_of_a_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three segments of 27 states and three categories each: 243 cells, for any number."""
+    few: Any = true_world("sessions", 60, PersonalizationSettings(), np.random.default_rng(0))
+    many: Any = true_world("sessions", 5_000, PersonalizationSettings(), np.random.default_rng(0))
+    monkeypatch.setattr(oracle, "MOST_CELLS", 243)
+    for world in (few, many):
+        start = world.initial(world.episodes, np.random.default_rng(1))
+        assert set(ceiling(world, start).round(9)) == set(V_STAR.round(9))
+    monkeypatch.setattr(oracle, "MOST_CELLS", 242)
+    start = few.initial(60, np.random.default_rng(1))
+    assert (ceiling(few, start) > V_STAR.max()).any()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +145,7 @@ def test_the_ceiling_is_v_star_of_each_visitors_segment() -> None:
 )
 def test_where_the_ceiling_is_a_bound_nobody_comes_near_it(changes: dict[str, Any]) -> None:
     world = small_sessions(visitors=200, **changes)
-    assert not is_exact(world)
+    assert not is_exact(world, 1)
     start = world.initial(200, np.random.default_rng([0, 0]))
     assert (
         play(Uniform(), world, 200, 0, "rule").kpis["value"].mean() < ceiling(world, start).mean()
