@@ -162,7 +162,7 @@ def large_catalogue(seed: int, steps: int) -> dict[str, Any]:
         return made
 
     training = TrainingSection(
-        total_steps=steps, copies=64, validation_episodes=500, validate_every=10
+        total_steps=steps, copies=64, validation_episodes=500, validate_every=5
     )
     practice, validation = world(50_000, 40), world(500, 41)
     result = learning.learn(DECISION, practice, validation, training, seed)
