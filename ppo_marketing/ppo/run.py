@@ -18,7 +18,8 @@ from ppo_marketing.ppo.categorical import CategoricalHead
 from ppo_marketing.ppo.config import PPOConfig
 from ppo_marketing.ppo.minibatches import Held
 from ppo_marketing.ppo.networks import flatten_parameters
-from ppo_marketing.ppo.normalise import RewardScale, RunningMoments
+from ppo_marketing.ppo.normalise import RunningMoments
+from ppo_marketing.ppo.reward_scale import RewardScale
 from ppo_marketing.ppo.rollout import Position, begin
 from ppo_marketing.ppo.trust_region import TrustRegion
 from ppo_marketing.ppo.update import UpdateStats

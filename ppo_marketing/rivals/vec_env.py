@@ -10,7 +10,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 
 from ppo_marketing.errors import TrainingDiverged, UserError
-from ppo_marketing.ppo.normalise import RewardScale, RunningMoments, normalise
+from ppo_marketing.ppo.normalise import RunningMoments, normalise
+from ppo_marketing.ppo.reward_scale import RewardScale
 from ppo_marketing.rivals.learned import Array, permitted
 
 

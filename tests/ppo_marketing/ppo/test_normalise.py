@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ppo_marketing.ppo.normalise import RewardScale, RunningMoments, normalise
+from ppo_marketing.ppo.normalise import RunningMoments, normalise
+from ppo_marketing.ppo.reward_scale import RewardScale
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=6), st.integers(0, 2**32 - 1))

@@ -9,7 +9,8 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from ppo_marketing.errors import TrainingDiverged, UserError
-from ppo_marketing.ppo.normalise import RewardScale, RunningMoments, normalise
+from ppo_marketing.ppo.normalise import RunningMoments, normalise
+from ppo_marketing.ppo.reward_scale import RewardScale
 from ppo_marketing.rivals.learned import permitted
 from ppo_marketing.rivals.vec_env import NativeVecEnv
 from tests.support.bandit import TwoArms
