@@ -34,6 +34,7 @@ MODULES = (
     "gaussian",
     "head",
     "heads",
+    "losses",
     "networks",
     "normalise",
     "trust_region",
