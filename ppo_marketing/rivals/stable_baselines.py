@@ -36,6 +36,8 @@ KINDS: Mapping[str, type[BaseAlgorithm]] = {
 }
 OF_THE_POLICY = ("net_arch", "log_std_init", "ortho_init")
 OURS = ("copies", "normalise", "reward_scale", "anneal", "noise_std")
+FUSED_ADAM = {"fused": True}
+"""The same steps in one call of torch: a tenth of the time of those that learn at every step."""
 
 
 class TheirPolicy:
@@ -147,10 +149,13 @@ def _model(name: str, env: NativeVecEnv, settings: Mapping[str, Any], seed: int)
 def arguments_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A rival's settings as what the library's algorithm is made with, those of `OURS` left out."""
     plain = {k: v for k, v in settings.items() if k not in (*OURS, *OF_THE_POLICY)}
+    of_the_policy = {k: settings[k] for k in OF_THE_POLICY if k in settings}
+    if "gradient_steps" in settings:
+        of_the_policy["optimizer_kwargs"] = FUSED_ADAM
     return {
         **plain,
         "learning_rate": _schedule(settings["learning_rate"], anneal=settings["anneal"]),
-        "policy_kwargs": {k: settings[k] for k in OF_THE_POLICY if k in settings},
+        "policy_kwargs": of_the_policy,
     }
 
 
