@@ -23,6 +23,7 @@ from torch.nn.utils import parameters_to_vector
 from ppo_marketing.errors import TrainingDiverged, UserError
 from ppo_marketing.ppo.gaussian import squash_correction
 from ppo_marketing.ppo.normalise import RunningMoments, normalise
+from ppo_marketing.ppo.threads import single_threaded
 from ppo_marketing.rivals.learned import Array, Learned, OnCurve, Probe, last_half_mean, probed
 from ppo_marketing.rivals.vec_env import NativeVecEnv
 
@@ -113,7 +114,8 @@ def train_theirs(
     model = _model(name, adapted, _begun_in_time(settings, steps), seed)
     watch = _Watch(adapted, probe, on_curve)
     try:
-        model.learn(total_timesteps=steps, callback=watch)
+        with single_threaded():
+            model.learn(total_timesteps=steps, callback=watch)
         watch.after_update()
         policy = TheirPolicy(model.policy, adapted.moments)
         entropy = _entropy(policy, probe)
