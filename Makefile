@@ -24,8 +24,8 @@ demo: .venv/.installed  ## the whole line on the built-in sample
 app: .venv/.installed  ## the analysts' app in a browser
 	$(BIN)/ppo-marketing app
 
-test: .venv/.installed  # a worker for each core: the threads of BLAS would only spin beside them
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+test: .venv/.installed  # a worker for each core: further threads would only spin beside them
+	OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: .venv/.installed
 	$(BIN)/ruff format --check .

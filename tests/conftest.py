@@ -18,6 +18,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put all that need the app's project first: one process makes it, and none waits for it."""
+    items.sort(key=lambda item: "app_project" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A generator with a fixed seed, new for every test."""

@@ -55,9 +55,12 @@ STEADY = """() => new Promise(done => {
 PROBES = ("/_stcore/health", "/_stcore/host-config")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium; the test is skipped, saying so, where there is none."""
+    """Debian's Chromium; the test is skipped, saying so, where there is none.
+
+    Playwright leaves an event loop running in the thread: tests elsewhere must not meet it.
+    """
     path = shutil.which("chromium")
     if path is None:
         pytest.skip(
