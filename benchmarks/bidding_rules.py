@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from benchmarks.report import write_result
 from envs.bidding.env import HISTORY_DAYS, sample_settings
 from envs.bidding.generator import PRESETS, GeneratedMarket
-from envs.bidding.kernel import BiddingState
 from envs.bidding.oracle import solve
 from envs.bidding.rules import DualAscent, FixedLambda, PowerPacing, rules
+from envs.bidding.state import BiddingState
 from envs.bidding.tuning import Heuristic, PerBudget, day_scores
 from envs.bidding.world import BiddingSettings, BiddingWorld
 

@@ -46,7 +46,7 @@ class Market(NamedTuple):
 
 
 class State(NamedTuple):
-    """One campaign-day per copy, `[n]` each; as `envs.bidding.kernel.BiddingState`."""
+    """One campaign-day per copy, `[n]` each; as `envs.bidding.state.BiddingState`."""
 
     day: Any
     slot: Any

@@ -14,12 +14,12 @@ from envs.bidding.decision_table import decision_table
 from envs.bidding.env import sample_settings, true_world
 from envs.bidding.fit import BiddingCalibration, fit, settle
 from envs.bidding.generator import PRESETS, generate_log
-from envs.bidding.kernel import BiddingState
 from envs.bidding.live_form import live_form
 from envs.bidding.log import AUCTIONS
 from envs.bidding.oracle import solve
 from envs.bidding.rules import PowerPacing, do_nothing, logging_rule, rules
 from envs.bidding.scenario import BiddingScenario
+from envs.bidding.state import BiddingState
 from envs.bidding.words import words
 from envs.bidding.world import BiddingSettings, BiddingWorld, training_settings
 from envs.core.decision import Decision, Kpi, Ratio, Rule

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.bidding.kernel import BiddingState
+from envs.bidding.state import BiddingState
 from envs.bidding.world import BiddingWorld
 from envs.core.decision_table import DecisionGrid
 from envs.core.world import Array

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.bidding.days import Days
-from envs.bidding.kernel import BiddingState, Terms, njit
+from envs.bidding.kernel import njit
+from envs.bidding.state import BiddingState, Terms
 
 BUDGET_POINTS = 128  # geometric from 1e-4 of the largest budget: 7 % steps, errors below .1 %
 SMALLEST_SHARE = 1e-4

@@ -9,8 +9,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from envs.bidding import kernel
-from envs.bidding.kernel import BiddingState
 from envs.bidding.oracle import penalised
+from envs.bidding.state import BiddingState
 from envs.bidding.tuning import Heuristic, history_of, known, plays_history
 from envs.bidding.world import BiddingWorld
 from envs.core.world import Array

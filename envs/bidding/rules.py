@@ -17,9 +17,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from envs.bidding.days import rebuilt
-from envs.bidding.kernel import BiddingState, Terms
 from envs.bidding.lookahead import ModelPredictive
 from envs.bidding.oracle import solve
+from envs.bidding.state import BiddingState, Terms
 from envs.bidding.tuning import (
     Heuristic,
     PerBudget,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from envs.bidding import kernel
 from envs.bidding.days import Days
-from envs.bidding.kernel import BiddingState, Terms
+from envs.bidding.state import BiddingState, Terms
 from envs.bidding.world import BiddingWorld
 from envs.core import rule as core
 from envs.core.world import Array

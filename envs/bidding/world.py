@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from envs.bidding import kernel
 from envs.bidding.days import Days
 from envs.bidding.hindsight import Attainable, attainable, potential_all
-from envs.bidding.kernel import KPI_NAMES, OBSERVATION_BOUND, OBSERVATIONS, BiddingState, Terms
+from envs.bidding.kernel import KPI_NAMES, OBSERVATION_BOUND, OBSERVATIONS
 from envs.bidding.oracle import solve
 from envs.bidding.scenario import BiddingScenario, changed_days, season_of
+from envs.bidding.state import BiddingState, Terms
 from envs.core.moments import Moments
 from envs.core.scenario import Remark
 from envs.core.season import Season

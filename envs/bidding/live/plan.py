@@ -20,7 +20,7 @@ LARGEST_LOG_BID = 60.0  # of the bid multiplier, as in the simulator
 class Plan:
     """The campaign's plan at one budget; money in currency, per impression where not per day.
 
-    The names and meanings of `envs.bidding.kernel.Terms`, of the level nearest to the budget.
+    The names and meanings of `envs.bidding.state.Terms`, of the level nearest to the budget.
     """
 
     budget: float

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from envs.bidding.generator import PRESETS, GeneratedMarket
-from envs.bidding.kernel import BiddingState
 from envs.bidding.oracle import solve
 from envs.bidding.rules import DualAscent, FixedLambda, PowerPacing, ThresholdPid
+from envs.bidding.state import BiddingState
 from envs.bidding.tuning import day_scores
 from envs.bidding.world import BiddingSettings, BiddingWorld
 from tests.support.bidding import small_world

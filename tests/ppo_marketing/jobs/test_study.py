@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,15 +38,21 @@ def job_in(folder: Path, *, seeds: int = 1) -> Job:
     return Job(0, folder / "study.journal", ground, plan, GIVEN, continuous=True)
 
 
-def scoring(score: Callable[[Trial], float]) -> Any:
-    """What stands in for a training: a score at every tenth of the steps."""
+def telling(curve: Callable[[Trial], Iterable[tuple[int, float]]]) -> Any:
+    """What stands in for a training: it tells this curve of steps and scores, its last the best."""
 
     def perform(trial: Trial, ground: Ground, watch: Callable[[int, float], None]) -> Outcome:
-        for point in (0, *trial.points):
-            watch(point, score(trial))
-        return Outcome({"failed": None, "best_score": score(trial)}, {})
+        score = 0.0
+        for steps, score in curve(trial):
+            watch(steps, score)
+        return Outcome({"failed": None, "best_score": score}, {})
 
     return perform
+
+
+def scoring(score: Callable[[Trial], float]) -> Any:
+    """A training with one score at every tenth of the steps."""
+    return telling(lambda trial: [(point, score(trial)) for point in (0, *trial.points)])
 
 
 def test_the_first_trial_is_the_settings_as_they_are(
@@ -124,12 +130,7 @@ def test_trials_with_rollouts_of_other_lengths_are_pruned_by_each_other(
     """A curve is scored after whole rollouts, so these two pass the same points at other steps."""
     job = job_in(tmp_path)
     rollout, score = 64, 0.9
-
-    def perform(trial: Trial, ground: Ground, watch: Callable[[int, float], None]) -> Outcome:
-        for point in trial.points:
-            watch(-(-point // rollout) * rollout, score)
-        return Outcome({"failed": None, "best_score": score}, {})
-
+    perform = telling(lambda trial: [(-(-k // rollout) * rollout, score) for k in trial.points])
     monkeypatch.setattr(search, "perform", perform)
     for _ in range(search.STARTUP_TRIALS):
         search.one_trial(job)
@@ -143,12 +144,7 @@ def test_a_trial_that_few_others_can_be_compared_with_is_not_pruned(
 ) -> None:
     job = job_in(tmp_path)
     passed, score = 0, 0.9
-
-    def perform(trial: Trial, ground: Ground, watch: Callable[[int, float], None]) -> Outcome:
-        for point in trial.points[passed:]:
-            watch(point, score)
-        return Outcome({"failed": None, "best_score": score}, {})
-
+    perform = telling(lambda trial: [(point, score) for point in trial.points[passed:]])
     monkeypatch.setattr(search, "perform", perform)
     search.one_trial(job)
     passed = 9
