@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from envs.bidding.live.offers import per_impression
+
 Signer = Callable[[str], str]
 
 PATHS = ("/openrtb2/win", "/openrtb2/loss", "/openrtb2/click")
@@ -59,7 +61,7 @@ def price_of(query: Mapping[str, str], currency: str, rates: Mapping[str, float]
     given = currency if unfilled else (query.get("c", "").upper() or currency)
     rate = 1.0 if given == currency else rates.get(given, math.nan)
     try:
-        return float(query.get("p", "")) * rate / 1000
+        return per_impression(float(query.get("p", "")) * rate)
     except ValueError:
         return math.nan
 

@@ -47,7 +47,15 @@ def _floor(terms: Terms, impression: Impression) -> float:
 
 def rounded_down(price: float) -> float:
     """A price, currency per impression, whose CPM is a multiple of CPM_STEP and not above it."""
-    return cpm(price) / 1000
+    return per_impression(cpm(price))
+
+
+def per_impression(price_cpm: float) -> float:
+    """What one impression costs, currency; of the decimal that was sent: 0.6448 is 0.0006448.
+
+    A mere division may come out a rounding above it, which books would round up to a billionth.
+    """
+    return round(price_cpm / 1000, 12)
 
 
 def cpm(price: float) -> float:
