@@ -61,10 +61,13 @@ class _Connection(asyncio.Protocol):
         """What was not answered never will be."""
         self._load.broken += self.owes
         self._waiting.clear()
-        self._due = None
+        self._due = self._transport = None
 
     def ask(self, due: float, request: Request) -> None:
-        """Send a request as soon as its turn comes."""
+        """Send a request as soon as its turn comes; on a lost connection it never does."""
+        if self._transport is None:
+            self._load.broken += 1
+            return
         self._waiting.append((due, request))
         self._next()
 

@@ -81,6 +81,7 @@ def test_statuses_and_answers_that_never_came_are_counted() -> None:
     assert load.statuses[503] == 1
     assert load.statuses[204] == len(heard) - 1
     assert load.broken >= 1
+    assert load.statuses.total() + load.broken == 30
 
 
 def test_a_closed_loop_asks_as_soon_as_it_is_answered() -> None:
