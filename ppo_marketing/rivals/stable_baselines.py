@@ -38,7 +38,7 @@ KINDS: Mapping[str, type[BaseAlgorithm]] = {
 OF_THE_POLICY = ("net_arch", "log_std_init", "ortho_init")
 OURS = ("copies", "normalise", "reward_scale", "anneal", "noise_std")
 FUSED_ADAM = {"fused": True}
-"""The same steps in one call of torch: a tenth of the time of those that learn at every step."""
+"""The same steps in one call of torch; whoever learns at every step takes an eighth less time."""
 
 
 class TheirPolicy:
@@ -97,7 +97,8 @@ def train_theirs(
 ) -> Learned:
     """Train one of `KINDS`, as `Rival.train` says.
 
-    Where replay comes first (`learning_starts`) it is a tenth of the steps at most, so that a short
+    On one thread: networks this small are slower on two. Where replay comes first
+    (`learning_starts`) it is a tenth of the steps at most, so that a short
     training learns at all. stable-baselines3 seeds the process's global generators; train in a
     process of its own where that matters.
     """

@@ -42,7 +42,7 @@ def _floor(terms: Terms, impression: Impression) -> float:
     if not impression.floor_cpm:
         return 0.0
     rates = {terms.currency: 1.0, **(terms.campaign.rates or {})}
-    return impression.floor_cpm / 1000 * rates.get(impression.floor_currency, math.inf)
+    return per_impression(impression.floor_cpm * rates.get(impression.floor_currency, math.inf))
 
 
 def rounded_down(price: float) -> float:

@@ -186,6 +186,39 @@ def test_our_own_training_copies_no_agent_while_it_is_timed(
     assert len(copied) <= 2 * 2, "a training copies its start, and nothing an update"
 
 
+class CountsThreads(TwoArms):
+    """Notes how many threads torch has while it is stepped."""
+
+    threads: set[int]
+
+    def step(self, actions: Any) -> Any:
+        self.threads.add(torch.get_num_threads())
+        return super().step(actions)
+
+
+def test_a_training_takes_one_thread_and_gives_the_others_back(case: tuple[str, Form]) -> None:
+    name, form = case
+    settings = RIVALS[name].resolved(GIVEN, form, QUICK.get(name, {}))
+    env = CountsThreads(form, settings["copies"])
+    env.threads = set()
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        RIVALS[name].train(env, settings, steps=8, seed=0, on_curve=lambda at, policy: None)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    # Situations to compare policies in are gathered before the training.
+    assert env.threads - {3} == {1}
+
+
+@pytest.mark.parametrize("name", ["dqn", "sac", "ddpg"])
+def test_whoever_learns_at_every_step_steps_adam_in_one_call(name: str) -> None:
+    policy: Any = trained(name, RIVALS[name].forms[0], steps=1).policy
+    owner = policy.policy if name == "dqn" else policy.policy.actor
+    assert owner.optimizer.defaults["fused"] is True
+
+
 class NotANumber(TwoArms):
     """Pays what is no number."""
 

@@ -91,6 +91,13 @@ def test_floors_are_kept_in_any_currency_with_a_rate(bundle: Path, tmp_path: Pat
             assert (answer.status, answer.headers["x-reason"]) == (204, "floor")
 
 
+def test_a_floor_of_the_very_price_is_reached_whatever_the_price(client: Client) -> None:
+    for number in range(1, 40):
+        expected = foretold(number * 1e-6)
+        own = price(client.post(BID, request(imp=expected)))
+        assert price(client.post(BID, request(imp={**expected, "bidfloor": own}))) == own
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
